@@ -1,0 +1,94 @@
+"""One connection inside one transaction, typed by what it may do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import CursorResult, Executable, Row, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from forecourt.core.db.model import Model
+from forecourt_kit.clock import Clock
+from forecourt_kit.ids import IdSource
+
+Dialect = Literal["sqlite", "mysql", "postgresql"]
+Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+INSERT_ROWS_MAX = 1_000  # Rows in one multi-row statement; more are sent in several.
+
+open_transaction: ContextVar[str | None] = ContextVar("open_transaction", default=None)
+
+
+def assert_no_transaction() -> None:
+    """Called before every network step: what holds a transaction never waits for the network."""
+    held = open_transaction.get()
+    assert held is None, f"network step while a {held} transaction is open"
+
+
+class ReadSession:
+    """Reads one consistent state. Handed to queries; never committed."""
+
+    __slots__ = ("_clock", "_connection", "_ids", "dialect")
+
+    def __init__(self, connection: AsyncConnection, clock: Clock, ids: IdSource) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._ids = ids
+        name = connection.dialect.name
+        self.dialect: Dialect = "mysql" if name == "mariadb" else name  # type: ignore[assignment]
+
+    async def execute(self, statement: Executable, params: Params = None) -> CursorResult[Any]:
+        return await self._connection.execute(statement, params)
+
+    async def all(self, statement: Executable, params: Params = None) -> Sequence[Row[Any]]:
+        return (await self._connection.execute(statement, params)).all()
+
+    async def first(self, statement: Executable, params: Params = None) -> Row[Any] | None:
+        return (await self._connection.execute(statement, params)).first()
+
+    async def scalar(self, statement: Executable, params: Params = None) -> Any:
+        return (await self._connection.execute(statement, params)).scalar()
+
+    def now(self) -> datetime:
+        """The platform's clock, not the database's: one clock decides, and a simulation can move it."""
+        return self._clock.now()
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """For hand-written set-based statements in `queries`, per dialect."""
+        return self._connection
+
+
+class WriteSession(ReadSession):
+    """One unit of work. Only `Database.write` and `Database.transact` commit it."""
+
+    __slots__ = ("_callbacks", "wake_relay")
+
+    def __init__(
+        self, connection: AsyncConnection, clock: Clock, ids: IdSource, wake_relay: Callable[[], None]
+    ) -> None:
+        super().__init__(connection, clock, ids)
+        self._callbacks: list[Callable[[], None]] = []
+        self.wake_relay = wake_relay  # Run after a commit that left events in the outbox.
+
+    def new_id(self) -> int:
+        return self._ids.new()
+
+    async def run(self, statement: Executable, params: Params = None) -> int:
+        """Execute a write; gives the number of rows it touched (guarded statements read it)."""
+        return (await self._connection.execute(statement, params)).rowcount
+
+    async def insert_many(self, model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of one shape, in as few statements as the engine allows."""
+        table = model.__table__
+        for start in range(0, len(rows), INSERT_ROWS_MAX):
+            await self._connection.execute(insert(table), list(rows[start : start + INSERT_ROWS_MAX]))  # type: ignore[arg-type]
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Run `callback` once this is durable; not at all when it rolls back. For wake-ups, never for facts."""
+        self._callbacks.append(callback)
+
+    def committed(self) -> None:
+        for callback in self._callbacks:
+            callback()
