@@ -1,0 +1,1 @@
+"""蓝峰 dispensers on a serial line: twelve bytes a frame, one question at a time. Bytes in, messages out."""
