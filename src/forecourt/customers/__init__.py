@@ -1,0 +1,1 @@
+"""Members: the drivers an operator knows by name."""

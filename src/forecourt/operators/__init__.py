@@ -1,0 +1,1 @@
+"""Operators, the tenants: who they are. Everything else in the house hangs on an operator's id."""
