@@ -1,1 +1,1 @@
-"""Standard library only, used by every part: clock, ids, chance, disk and net ports; money, quantity, THE price function."""
+"""Standard library only, used everywhere: clock, ids, chance, disk, net; money, quantity, THE price."""

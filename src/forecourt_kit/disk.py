@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from forecourt_kit.random import Random
+
 
 class AppendFile(Protocol):
     def append(self, data: bytes) -> None:
@@ -122,3 +124,85 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class MemoryDisk:
+    """A disk in memory that can lose power: tests and simulation."""
+
+    __slots__ = ("_durable", "_free_bytes", "_live")
+
+    def __init__(self, free_bytes: int = 2**40) -> None:
+        self._live: dict[Path, bytearray] = {}
+        self._durable: dict[Path, bytes] = {}
+        self._free_bytes = free_bytes
+
+    def read(self, path: Path) -> bytes:
+        return bytes(self._file(path))
+
+    def replace(self, path: Path, data: bytes, mode: int = 0o644) -> None:
+        del mode
+        self._live[path] = bytearray(data)
+        self._durable[path] = data
+
+    def open_append(self, path: Path) -> "MemoryAppendFile":
+        self._live.setdefault(path, bytearray())
+        self._durable.setdefault(path, b"")
+        return MemoryAppendFile(self, path)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._live[new] = self._file(old)
+        self._durable[new] = self._durable[old]
+        del self._live[old], self._durable[old]
+
+    def remove(self, path: Path) -> None:
+        self._file(path)
+        del self._live[path], self._durable[path]
+
+    def exists(self, path: Path) -> bool:
+        return path in self._live
+
+    def names(self, directory: Path) -> list[str]:
+        return sorted(path.name for path in self._live if path.parent == directory)
+
+    def make_directory(self, path: Path, mode: int = 0o755) -> None:
+        """Directories need no making here."""
+
+    def free_bytes(self, directory: Path) -> int:
+        del directory
+        return self._free_bytes
+
+    def append(self, path: Path, data: bytes) -> None:
+        self._file(path).extend(data)
+
+    def sync(self, path: Path) -> None:
+        self._durable[path] = bytes(self._file(path))
+
+    def power_cut(self, chance: Random) -> None:
+        """Lose what was not synced: of each file any part of the unsynced end may have reached the plate."""
+        for path, live in self._live.items():
+            safe = self._durable[path]
+            kept = chance.below(len(live) - len(safe) + 1)
+            self._durable[path] = safe + bytes(live[len(safe) : len(safe) + kept])
+        self._live = {path: bytearray(data) for path, data in self._durable.items()}
+
+    def _file(self, path: Path) -> bytearray:
+        if path not in self._live:
+            raise FileNotFoundError(path)
+        return self._live[path]
+
+
+class MemoryAppendFile:
+    __slots__ = ("_disk", "_path")
+
+    def __init__(self, disk: MemoryDisk, path: Path) -> None:
+        self._disk = disk
+        self._path = path
+
+    def append(self, data: bytes) -> None:
+        self._disk.append(self._path, data)
+
+    def sync(self) -> None:
+        self._disk.sync(self._path)
+
+    def close(self) -> None:
+        """Closing does not sync."""
