@@ -6,9 +6,9 @@ claim number, does nothing on a conflict, and reads back which rows carry that n
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, UnaryExpression, select, update
+from sqlalchemy import ColumnElement, Table, UnaryExpression, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from forecourt.core.db.model import Model
@@ -27,7 +27,8 @@ async def insert_new(
         return set()
     claim = session.new_id()
     distinct = {tuple(row[name] for name in key): {**row, "claim": claim} for row in reversed(rows)}
-    ordered = [distinct[each] for each in sorted(distinct)]  # One lock order for all: no deadlock between batches.
+    # One lock order for all callers: no deadlock between batches.
+    ordered = [distinct[each] for each in sorted(distinct)]
     columns = model.__table__.c
     for start in range(0, len(ordered), INSERT_ROWS_MAX):
         await session.execute(_insert(session, model, key, None), ordered[start : start + INSERT_ROWS_MAX])
@@ -50,9 +51,11 @@ async def upsert_many(
         await session.execute(_insert(session, model, key, update), ordered[start : start + INSERT_ROWS_MAX])
 
 
-def _insert(session: WriteSession, model: type[Model], key: Sequence[str], update: Sequence[str] | None) -> Any:
+def _insert(
+    session: WriteSession, model: type[Model], key: Sequence[str], update: Sequence[str] | None
+) -> Any:
     """An INSERT that on conflict overwrites `update`, or does nothing when that is None."""
-    table = model.__table__
+    table = cast("Table", model.__table__)
     if session.dialect == "mysql":
         statement = mysql.insert(table)
         names = update if update is not None else key[:1]

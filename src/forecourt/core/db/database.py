@@ -27,7 +27,8 @@ POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 30
 READERS_MAX = 4  # SQLite connections that only read.
 
-_RETRIED_MYSQL = frozenset({1213, 1205, 1020})  # Deadlock, lock wait timeout, record changed (MariaDB snapshot).
+# Deadlock, lock wait timeout, record changed since the snapshot (MariaDB).
+_RETRIED_MYSQL = frozenset({1213, 1205, 1020})
 _RETRIED_POSTGRESQL = frozenset({"40001", "40P01"})  # Serialization failure, deadlock.
 
 
@@ -46,6 +47,7 @@ class Database:
         self.clock = clock
         self.ids = ids
         self.random = random
+        self._known: set[int] = set()
         self.outbox_grew = asyncio.Event()  # The relay of this process waits on it instead of polling.
 
     @classmethod
@@ -102,7 +104,9 @@ class Database:
         token = open_transaction.set("write")
         try:
             async with self._writer.begin() as connection:
-                session = WriteSession(connection, self.clock, self.ids, self.outbox_grew.set)
+                session = WriteSession(
+                    connection, self.clock, self.ids, self.outbox_grew.set, self._known
+                )
                 yield session
         except (OperationalError, InterfaceError, DBAPIError, OSError, PoolTimeout) as error:
             raise _translated(error) from error
@@ -116,7 +120,7 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run one verb as one transaction; deadlocks and serialization failures repeat it whole, five times."""
+        """Run one verb as one transaction; a deadlock or serialization failure repeats it whole, five times."""
         for attempt in range(1, TRIES_MAX + 1):
             try:
                 async with self.write() as session:

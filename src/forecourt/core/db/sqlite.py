@@ -15,13 +15,24 @@ from sqlalchemy import URL, AsyncAdaptedQueuePool, Pool
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 BUSY_TIMEOUT_MS = 5_000
 STATEMENTS_CACHED = 512
 
 
+class InLoopCursor(sqlite3.Cursor):
+    async def _async_soft_close(self) -> None:
+        """What SQLAlchemy asks of an asynchronous driver's cursor; rows here are already in memory's reach."""
+
+
+class InLoopConnection(sqlite3.Connection):
+    def cursor(self, factory: Any = InLoopCursor) -> Any:
+        return super().cursor(factory)
+
+
 class InLoopSQLite(SQLiteDialect_pysqlite):
-    """`sqlite+inloop://PATH?role=write|read&commit=thread|inline`."""
+    """`sqlite+inloop:///PATH?role=write|read&commit=thread|inline`."""
 
     driver = "inloop"
     is_async = True
@@ -49,20 +60,32 @@ class InLoopSQLite(SQLiteDialect_pysqlite):
         return [url.database], {"isolation_level": None, "check_same_thread": False}
 
     def connect(self, *cargs: Any, **cparams: Any) -> Any:
-        connection = sqlite3.connect(*cargs, **cparams, cached_statements=STATEMENTS_CACHED)
+        connection = sqlite3.connect(
+            *cargs, **cparams, cached_statements=STATEMENTS_CACHED, factory=InLoopConnection
+        )
         for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
             "temp_store=MEMORY",
             *(("query_only=ON", "wal_autocheckpoint=0") if self._role == "read" else ()),
         ):
             connection.execute(f"PRAGMA {pragma}").close()
         return connection
 
+    def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        del context
+        cursor.execute(statement, parameters)
+        _seem_asynchronous()
+
+    def do_executemany(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+        del context
+        cursor.executemany(statement, parameters)
+        _seem_asynchronous()
+
     def do_begin(self, dbapi_connection: Any) -> None:
-        # A deferred transaction that reads, then writes after another's commit fails at once; IMMEDIATE waits.
+        # A deferred transaction that reads, then writes after another's commit, fails at once; IMMEDIATE waits.
         dbapi_connection.execute("BEGIN" if self._role == "read" else "BEGIN IMMEDIATE")
 
     def do_commit(self, dbapi_connection: Any) -> None:
@@ -72,12 +95,30 @@ class InLoopSQLite(SQLiteDialect_pysqlite):
             loop = asyncio.get_running_loop()
             await_only(_settled(loop.run_in_executor(self._committer, dbapi_connection.commit)))
 
+    def stop_committer(self) -> None:
+        """End the commit thread; when the engine is disposed."""
+        if self._committer is not None:
+            self._committer.shutdown()
+
     def get_driver_connection(self, connection: Any) -> Any:
         return connection
 
 
+def _seem_asynchronous() -> None:
+    # SQLAlchemy takes a driver that never awaits for one that blocks by mistake; ours is in place on purpose.
+    if in_greenlet():
+        await_only(_in_place())
+
+
+async def _in_place() -> None:
+    """Nothing to wait for."""
+
+
 async def _settled(commit: asyncio.Future[None]) -> None:
-    """Wait for the commit even when the caller is cancelled: its connection must not be reused mid-commit."""
+    """Wait for the commit even when the caller is cancelled: its connection must not be reused mid-commit.
+
+    A commit that came through is one, cancelled caller or not; the cancellation goes on after it.
+    """
     try:
         await asyncio.shield(commit)
     except asyncio.CancelledError:

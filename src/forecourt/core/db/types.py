@@ -98,7 +98,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """A small JSON document, canonical (sorted keys, no blanks); integers stay integers, floats are refused."""
+    """A small JSON document, canonical (sorted keys, no blanks). NaN and infinity are refused."""
 
     impl = UnicodeText
     cache_ok = True
