@@ -1,7 +1,7 @@
 """What a payment is, what a channel must do, and what is told to the rest of the house."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, NewType, Protocol
@@ -87,7 +87,7 @@ class Order:
     description: str
     expires_at: datetime
     notify_url: str
-    payer_code: str | None = None  # Product.CODE only; single use, never logged, never stored.
+    payer_code: str | None = field(default=None, repr=False)  # Product.CODE only; never logged or stored.
     station_name: str = ""
     terminal_ip: str = "127.0.0.1"
 
