@@ -1,1 +1,1 @@
-"""What every module stands on: database, bus, outbox, jobs, cache, idempotency, HTTP shapes. Knows no noun of the trade."""
+"""What every module stands on: database, bus, outbox, jobs, cache, HTTP. Knows no noun of the trade."""

@@ -1,4 +1,4 @@
-"""Many requests, one transaction. A batch only waits while a commit is in flight, so a lone request pays nothing."""
+"""Many requests, one transaction. A batch waits only while a commit is in flight: a lone one pays nothing."""
 
 import asyncio
 from collections import deque
@@ -73,9 +73,9 @@ class Batcher(Generic[C, O]):
             outcomes = await self._database.transact(self._verb, [command for command, _ in flight])
         except Refusal as refusal:
             _answer(flight, [refusal] * len(flight))
-        except (SQLAlchemyError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        except (SQLAlchemyError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as bug:
             if len(flight) == 1:
-                flight[0][1].set_exception(error)
+                flight[0][1].set_exception(bug)
                 return
             for each in flight:
                 await self._run([each])

@@ -26,7 +26,8 @@ class Subscription:
 
     `topics` use `*` for one word and `#` for any number; `headers` must all match when given (content-based
     routing); `partitions` > 1 spreads messages by hash of their key, in order within a partition. A message
-    that fails `deliveries_max` times goes to the dead letters with its reason. `expires_after` drops stale ones.
+    that fails `deliveries_max` times goes to the dead letters with its reason; one older than `expires_after`
+    goes nowhere.
     """
 
     name: str

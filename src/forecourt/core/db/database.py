@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from forecourt.core.db import sqlite
-from forecourt.core.db.session import ReadSession, WriteSession, open_transaction
+from forecourt.core.db.faults import ConnectionFault, is_repeatable, translated
+from forecourt.core.db.session import Dialect, ReadSession, WriteSession, dialect_of, open_transaction
+from forecourt.core.db.sqlite import InLoopSQLite
 from forecourt.core.errors import Unavailable
 from forecourt_kit.clock import Clock
 from forecourt_kit.ids import IdSource
@@ -25,11 +25,17 @@ BACKOFF_MS_MAX = 40  # Of the first retry; doubles each time.
 POOL_CONNECTIONS = 10
 POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 30
+NETWORK_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5  # The server gives up first, unless it is not there any more.
 READERS_MAX = 4  # SQLite connections that only read.
 
-# Deadlock, lock wait timeout, record changed since the snapshot (MariaDB).
-_RETRIED_MYSQL = frozenset({1213, 1205, 1020})
-_RETRIED_POSTGRESQL = frozenset({"40001", "40P01"})  # Serialization failure, deadlock.
+_SNAPSHOT: dict[Dialect, tuple[str, ...]] = {
+    "sqlite": (),  # A reader in WAL mode stands on the moment of its first statement.
+    "mysql": (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    ),
+    "postgresql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
+}
 
 
 class Database:
@@ -66,9 +72,8 @@ class Database:
         return cls(writer, reader, clock, ids, random)
 
     @property
-    def dialect(self) -> str:
-        name = self._writer.dialect.name
-        return "mysql" if name == "mariadb" else name
+    def dialect(self) -> Dialect:
+        return dialect_of(self._writer.dialect.name)
 
     @property
     def engine(self) -> AsyncEngine:
@@ -76,9 +81,12 @@ class Database:
         return self._writer
 
     async def close(self) -> None:
-        await self._writer.dispose()
+        # The reader first: on SQLite the last connection to close checkpoints, and only the writer may.
         if self._reader is not self._writer:
             await self._reader.dispose()
+        await self._writer.dispose()
+        if isinstance(self._writer.dialect, InLoopSQLite):
+            self._writer.dialect.stop_committer()
 
     async def ping(self) -> None:
         """Raises `Unavailable` when the database does not answer."""
@@ -86,14 +94,21 @@ class Database:
             await session.scalar(text("SELECT 1"))
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[ReadSession]:
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[ReadSession]:
+        """Each statement sees what is committed; with `snapshot` all see one moment (verify, reports)."""
         assert open_transaction.get() is None, "a read inside a unit of work: use the session you hold"
         token = open_transaction.set("read")
         try:
             async with self._reader.connect() as connection:
-                yield ReadSession(connection, self.clock, self.ids)
-        except (OperationalError, InterfaceError, DBAPIError, OSError, PoolTimeout) as error:
-            raise _translated(error) from error
+                session = ReadSession(connection, self.clock, self.ids)
+                if snapshot:
+                    for statement in _SNAPSHOT[session.dialect]:
+                        await connection.execute(text(statement))
+                yield session
+        except ConnectionFault as error:
+            if (said := translated(error)) is error:
+                raise
+            raise said from error
         finally:
             open_transaction.reset(token)
 
@@ -108,8 +123,10 @@ class Database:
                     connection, self.clock, self.ids, self.outbox_grew.set, self._known
                 )
                 yield session
-        except (OperationalError, InterfaceError, DBAPIError, OSError, PoolTimeout) as error:
-            raise _translated(error) from error
+        except ConnectionFault as error:
+            if (said := translated(error)) is error:
+                raise
+            raise said from error
         finally:
             open_transaction.reset(token)
         session.committed()
@@ -120,54 +137,25 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Run one verb as one transaction; a deadlock or serialization failure repeats it whole, five times."""
+        """Run one verb as one transaction; deadlocks and serialization failures repeat it whole, 5 times."""
         for attempt in range(1, TRIES_MAX + 1):
             try:
                 async with self.write() as session:
                     return await verb(session, *args, **kwargs)
             except DBAPIError as error:
-                if attempt == TRIES_MAX or not is_retryable(error):
-                    if is_retryable(error):
-                        raise Unavailable("The database is busy; nothing was done.") from error
+                if not is_repeatable(error):
                     raise
+                if attempt == TRIES_MAX:
+                    raise Unavailable("The database is busy; nothing was done.") from error
             pause_ms = self.random.below(BACKOFF_MS_MAX * 2 ** (attempt - 1)) + 1
             await asyncio.sleep(pause_ms / 1000)
         raise AssertionError("unreachable")
 
 
-def is_retryable(error: DBAPIError) -> bool:
-    """Whether the engine asks for the whole transaction again (it was rolled back, nothing was done)."""
-    origin: Any = error.orig
-    if getattr(origin, "sqlstate", None) in _RETRIED_POSTGRESQL:
-        return True
-    if getattr(origin, "sqlite_errorname", "") in {"SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED"}:
-        return True
-    return bool(origin is not None and origin.args and origin.args[0] in _RETRIED_MYSQL)
-
-
-def _translated(error: Exception) -> Exception:
-    """A lost or refused connection is an expected fault with its own answer; all else stays what it is."""
-    if isinstance(error, DBAPIError):
-        lost = error.connection_invalidated or isinstance(error, InterfaceError)
-        refused = isinstance(error, OperationalError) and not is_retryable(error) and _refused(error)
-        return Unavailable("The database does not answer; try again.") if lost or refused else error
-    return Unavailable("The database does not answer; try again.")
-
-
-def _refused(error: OperationalError) -> bool:
-    origin: Any = error.orig
-    code = origin.args[0] if origin is not None and origin.args else None
-    # 2002..2013: MariaDB client cannot connect or lost the server; 1040, 1053: too many, shutting down.
-    if isinstance(code, int):
-        return 2000 <= code <= 2055 or code in {1040, 1053, 1927}
-    return str(getattr(origin, "sqlstate", "") or "")[:2] in {"08", "57"}
-
-
 def _sqlite_engines(url: URL, *, commit_inline: bool) -> tuple[AsyncEngine, AsyncEngine]:
     if not url.database or url.database == ":memory:":
         raise ValueError("SQLite needs a file: DATABASE_URL=sqlite:////path/to/forecourt.db")
-    assert sqlite.InLoopSQLite  # The dialect registers itself when its module is imported.
-    base = url.set(drivername="sqlite+inloop")
+    base = url.set(drivername=f"sqlite+{InLoopSQLite.driver}")
     mode = "inline" if commit_inline else "thread"
     writer = create_async_engine(
         base.update_query_dict({"role": "write", "commit": mode}),
@@ -190,12 +178,14 @@ def _server_engine(url: URL, family: str) -> AsyncEngine:
         url = url.set(drivername="postgresql+asyncpg")
         connect_args = {
             "timeout": POOL_TIMEOUT_S,
+            "command_timeout": NETWORK_TIMEOUT_S,
             "server_settings": {"statement_timeout": f"{STATEMENT_TIMEOUT_S}s", "jit": "off"},
         }
     else:
         url = url.set(drivername="mysql+asyncmy").update_query_dict({"charset": "utf8mb4"})
         connect_args = {
             "connect_timeout": POOL_TIMEOUT_S,
+            "read_timeout": NETWORK_TIMEOUT_S,
             "init_command": f"SET SESSION max_statement_time={STATEMENT_TIMEOUT_S}, "
             "innodb_lock_wait_timeout=10, sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         }

@@ -27,8 +27,15 @@ def assert_no_transaction() -> None:
     assert held is None, f"network step while a {held} transaction is open"
 
 
+def dialect_of(name: str) -> Dialect:
+    """SQLAlchemy calls one server both "mysql" and "mariadb"; the house knows one."""
+    if name == "sqlite":
+        return "sqlite"
+    return "postgresql" if name == "postgresql" else "mysql"
+
+
 class ReadSession:
-    """Reads one consistent state. Handed to queries; never committed."""
+    """Reads what is committed. Handed to queries; never committed itself."""
 
     __slots__ = ("_clock", "_connection", "_ids", "_in_place", "dialect")
 
@@ -36,8 +43,7 @@ class ReadSession:
         self._connection = connection
         self._clock = clock
         self._ids = ids
-        name = connection.dialect.name
-        self.dialect: Dialect = "mysql" if name == "mariadb" else name  # type: ignore[assignment]
+        self.dialect: Dialect = dialect_of(connection.dialect.name)
         self._in_place = connection.sync_connection if self.dialect == "sqlite" else None
 
     async def execute(self, statement: Executable, params: Params = None) -> CursorResult[*tuple[Any, ...]]:

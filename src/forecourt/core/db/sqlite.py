@@ -17,13 +17,15 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
-BUSY_TIMEOUT_MS = 5_000
+BUSY_TIMEOUT_MS = 10  # In place, so it holds the loop up; waiting for another process is done below.
+BEGIN_TRIES_MAX = 250
+BEGIN_PAUSE_S = 0.02
 STATEMENTS_CACHED = 512
 
 
 class InLoopCursor(sqlite3.Cursor):
     async def _async_soft_close(self) -> None:
-        """What SQLAlchemy asks of an asynchronous driver's cursor; rows here are already in memory's reach."""
+        """What SQLAlchemy asks of an asynchronous driver's cursor; there is nothing to wait for."""
 
 
 class InLoopConnection(sqlite3.Connection):
@@ -85,8 +87,19 @@ class InLoopSQLite(SQLiteDialect_pysqlite):
         _seem_asynchronous()
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        # A deferred transaction that reads, then writes after another's commit, fails at once; IMMEDIATE waits.
-        dbapi_connection.execute("BEGIN" if self._role == "read" else "BEGIN IMMEDIATE")
+        # A deferred transaction that reads, then writes after another's commit fails; IMMEDIATE waits.
+        if self._role == "read":
+            dbapi_connection.execute("BEGIN")
+            return
+        for left in reversed(range(BEGIN_TRIES_MAX)):
+            try:
+                dbapi_connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or not left or not in_greenlet():
+                    raise
+                await_only(asyncio.sleep(BEGIN_PAUSE_S))  # Another process writes; this loop goes on.
+            else:
+                return
 
     def do_commit(self, dbapi_connection: Any) -> None:
         if self._committer is None or not dbapi_connection.in_transaction:

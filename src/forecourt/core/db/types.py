@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Integer, String, UnicodeText
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Integer,
+    String,
+    Table,
+    UnicodeText,
+    event,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
@@ -40,6 +50,12 @@ class Text(TypeDecorator[str]):
 
     def __init__(self, length: int) -> None:
         super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name in {"mysql", "mariadb"}:  # Whatever the database's own default is.
+            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="utf8mb4"))
+        return dialect.type_descriptor(String(self.length))
 
 
 class Key(TypeDecorator[str]):
@@ -61,14 +77,23 @@ class Key(TypeDecorator[str]):
 
 
 class Code(TypeDecorator[StrEnum]):
-    """A `StrEnum`, stored as its value. Unknown values are refused on the way in and out."""
+    """A `StrEnum`, stored as its value. Unknown values are refused on the way in and out, and by a CHECK."""
 
     impl = String
     cache_ok = True
 
     def __init__(self, kind: type[StrEnum]) -> None:
-        super().__init__(max(24, *(len(member.value) for member in kind)))
+        length = max(24, *(len(member.value) for member in kind))
+        super().__init__(length)
+        self.length = length
         self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(
+                mysql.VARCHAR(self.length, charset="ascii", collation="ascii_nopad_bin")
+            )
+        return dialect.type_descriptor(String(self.length))
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
         del dialect
@@ -77,6 +102,18 @@ class Code(TypeDecorator[StrEnum]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
         del dialect
         return None if value is None else self.kind(value)
+
+
+@event.listens_for(Column, "after_parent_attach")
+def _check_code(column: Column[Any], table: Any) -> None:
+    """The second wall: a statement written by hand cannot store a code that the house does not know."""
+    if isinstance(column.type, Code) and isinstance(table, Table):
+        table.append_constraint(CheckConstraint(_one_of(column, column.type), name=column.name))
+
+
+def _one_of(column: Column[Any], code: Code) -> str:
+    values = ", ".join(f"'{member.value}'" for member in code.kind)
+    return f"{column.name} IN ({values})"
 
 
 class UtcTime(TypeDecorator[datetime]):
