@@ -108,7 +108,7 @@ class DeliveryReport:
     device_sequence: int | None = None
     authorisation_id: int | None = None
     purpose: Purpose = Purpose.SALE
-    detail: dict[str, Any] = field(default_factory=dict)  # Pressures, temperature, stop reason: integers and text.
+    detail: dict[str, Any] = field(default_factory=dict)  # Pressures, temperature, stop reason; no floats.
     segments: tuple[Segment, ...] = ()
 
 

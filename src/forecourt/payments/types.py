@@ -235,3 +235,137 @@ class RefundSettled(Event):
     @property
     def key(self) -> str:
         return f"payment:{self.payment_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """How long each step of an asked payment waits, in seconds. Settings give them; the values are WeChat's advice."""
+
+    native_expires_s: int = 300
+    native_ask_every_s: int = 10
+    code_ask_every_s: int = 5
+    code_reverse_after_s: int = 45  # Never sooner than 15 s after the charge, says the channel.
+    unknown_ask_every_s: int = 10
+    unknown_ask_every_max_s: int = 60
+    refund_ask_every_s: int = 15
+    lease_s: int = 60  # Longer than a channel call may take, so that one order is asked by one worker.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    id: PaymentId
+    operator_id: int
+    station_id: int
+    purpose: PaymentPurpose
+    tender: Tender
+    product: Product | None
+    merchant: str | None
+    member_id: int | None
+    amount_fen: int
+    paid_fen: int
+    allocated_fen: int
+    refunded_fen: int
+    state: PaymentState
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    paid_at: datetime | None
+
+    @property
+    def free_fen(self) -> int:
+        """Money that came in and neither settles a sale nor goes back."""
+        return self.paid_fen - self.allocated_fen - self.refunded_fen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    id: AttemptId
+    payment_id: PaymentId
+    operator_id: int
+    provider: Tender
+    merchant: str
+    product: Product
+    out_trade_no: str
+    amount_fen: int
+    state: PaymentState
+    qr: str | None
+    channel_no: str | None
+    last_code: str
+    last_message: str
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ending: bool
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    id: RefundId
+    operator_id: int
+    station_id: int
+    payment_id: PaymentId
+    sale_id: int | None
+    out_refund_no: str
+    amount_fen: int
+    reason: str
+    state: RefundState
+    last_code: str
+    last_message: str
+    created_by: str
+    created_at: datetime
+    ended_at: datetime | None
+    asked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeTaken:
+    """A notification as kept: what it did when it came."""
+
+    payment_id: int
+    effect: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBooked:
+    """A booked payment that settles one sale, at once. `payment_id` is made by the caller."""
+
+    payment_id: PaymentId
+    operator_id: int
+    station_id: int
+    sale_id: int
+    tender: Tender
+    amount_fen: int
+    member_id: int | None
+    created_by: str
+    hold_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAsked:
+    """A payment to be asked of a channel. `sale_id` is what it is meant for; None for a pre-payment or top-up."""
+
+    payment_id: PaymentId
+    operator_id: int
+    station_id: int
+    purpose: PaymentPurpose
+    tender: Tender
+    product: Product
+    merchant: str
+    amount_fen: int
+    created_by: str
+    sale_id: int | None = None
+    member_id: int | None = None
+
+
+class ChannelDirectory(Protocol):
+    """Which merchant an operator has at which channel. The process wires it."""
+
+    def find(self, operator_id: int, provider: Tender) -> Channel | None: ...
+
+    def by_merchant(self, provider: Tender, merchant: str) -> tuple[int, Channel] | None:
+        """(operator, channel) of a merchant number, for notifications."""
+        ...
+
+    def notify_url(self, provider: Tender, merchant: str) -> str: ...

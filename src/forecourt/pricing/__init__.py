@@ -1,1 +1,1 @@
-"""The price book: what a product costs at a station from when, and which price each nozzle has acknowledged."""
+"""The price book: what a product costs where and from when, and which price each nozzle acknowledged."""

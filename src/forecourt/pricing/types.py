@@ -39,7 +39,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class BookPrice:
-    """The book's answer. `old_unit_price_e4` is what a nozzle still sells at that has not acknowledged yet."""
+    """The book's answer. `old_unit_price_e4`: what a nozzle sells at that has not acknowledged yet."""
 
     price_id: PriceId
     unit_price_e4: int
