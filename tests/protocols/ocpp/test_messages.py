@@ -23,6 +23,7 @@ from forecourt_protocols.ocpp.v16.actions import (
     request_of,
     result,
 )
+from forecourt_protocols.ocpp.v16.types import ResetStatus, ResetType
 
 PUBLISHED = resources.files("ocpp") / "v16" / "schemas"
 # Remote Smart Charging is not played: a profile in RemoteStartTransaction is refused.
@@ -176,8 +177,8 @@ class TestRefused:
         assert refused.value.unique_id == "17"
 
     def test_an_answer_of_the_wrong_form_is_refused_as_well(self) -> None:
-        asked = call("5", m.Reset(type=m.ResetType.SOFT))
-        assert answer_of(asked, result("5", m.ResetResponse(status=m.ResetStatus.ACCEPTED)))
+        asked = call("5", m.Reset(type=ResetType.SOFT))
+        assert answer_of(asked, result("5", m.ResetResponse(status=ResetStatus.ACCEPTED)))
         with pytest.raises(Violation):
             answer_of(asked, CallResult("5", b'{"status":"Maybe"}'))
 
