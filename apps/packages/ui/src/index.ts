@@ -1,0 +1,11 @@
+// What both applications share: how money, quantity, time and states are written and drawn.
+export { countdownText, stationTime, stationTimeExact } from './time'
+export { createForecourtI18n, LOCALES, otherLocale, rememberLocale, type Locale } from './i18n'
+export { exactText, quantityText, unitText } from './quantity'
+export { moneyText, parseYuan, yuanText } from './money'
+export { phaseOf, type Phase } from './phase'
+export { default as PhaseIcon } from './PhaseIcon.vue'
+export { problemText } from './problemText'
+export { serverNowMs, useNow } from './useNow'
+export { useStream } from './useStream'
+export { useTheme, type Theme } from './theme'

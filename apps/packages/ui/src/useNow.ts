@@ -1,0 +1,26 @@
+// The time now, ticking, corrected by what the server says its clock shows.
+import { onScopeDispose, ref, type Ref } from 'vue'
+
+const TICK_MS = 250
+
+/** How far this machine's clock is behind the server's; set from the stream's `hello` and `heartbeat`. */
+let serverAheadMs = 0
+
+export function learnServerTime(at: unknown): void {
+  const told = typeof at === 'string' ? Date.parse(at) : Number.NaN
+  if (!Number.isNaN(told)) serverAheadMs = told - Date.now()
+}
+
+export function serverNowMs(): number {
+  return Date.now() + serverAheadMs
+}
+
+/** Milliseconds since the epoch by the server's clock, four times a second while the component lives. */
+export function useNow(): Ref<number> {
+  const now = ref(serverNowMs())
+  const timer = setInterval(() => {
+    now.value = serverNowMs()
+  }, TICK_MS)
+  onScopeDispose(() => clearInterval(timer))
+  return now
+}
