@@ -31,7 +31,7 @@ class SessionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """One person. `login` is unique on the platform; `operator_id` is `PLATFORM_ID` for the platform's own."""
+    """One person. `login` is unique on the platform; the platform's own staff have `PLATFORM_ID`."""
 
     id: StaffId
     operator_id: OperatorId

@@ -14,7 +14,7 @@ CUSTOMERS_WRITE = Permission("customers:write")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberInfo:
-    """One driver. `phone_masked` shows the first three and last four digits: the number itself stays sealed."""
+    """One driver. `phone_masked` shows three digits and the last four; the number stays sealed."""
 
     id: MemberId
     operator_id: OperatorId

@@ -1,1 +1,1 @@
-"""Machines that speak to the centre: registry, keys, the inbox of their messages, the commands they are sent."""
+"""Machines that speak to the centre: registry, keys, inbox of their messages, commands to them."""

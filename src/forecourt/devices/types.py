@@ -14,7 +14,9 @@ CommandId = NewType("CommandId", int)
 DEVICES_READ = Permission("devices:read")
 DEVICES_WRITE = Permission("devices:write")
 
-BODY_BYTES_MAX = 16_384  # One message; SLP/1 carries records up to 1,200 bytes, a charge point's frame is longer.
+BODY_BYTES_MAX = (
+    16_384  # One message; SLP/1 carries records up to 1,200 bytes, a charge point's frame is longer.
+)
 REASON_CHARS_MAX = 500
 
 
@@ -87,7 +89,7 @@ class DeviceKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """A device and the keys it may use now: the current one first, the previous one for 24 h after a change."""
+    """A device and the keys it may use now: the current one, then the previous for 24 h after a change."""
 
     device: DeviceInfo
     keys: tuple[DeviceKey, ...]
@@ -97,8 +99,9 @@ class KeyRing:
 class InboxMessage:
     """One raw message of a device, as authenticated and not yet understood.
 
-    (device_id, incarnation, mid) names it for ever: `incarnation` (at most 8 bytes) is drawn when the device's
-    journal is made, `mid` counts within it. `record_class`, `channel` and `format` are SLP/1's, or a door's own.
+    (device_id, incarnation, mid) names it for ever: `incarnation` (at most 8 bytes) is drawn when the
+    device's journal is made, `mid` counts within it. `record_class`, `channel` and `format` are SLP/1's, or
+    a door's own.
     """
 
     device_id: DeviceId
@@ -122,13 +125,15 @@ class DoorOutcome:
 
 TAKEN = DoorOutcome()
 
-Unit = TypeVar("Unit", contravariant=True)
+Unit_contra = TypeVar("Unit_contra", contravariant=True)
 
 
-class Door(Protocol[Unit]):
+class Door(Protocol[Unit_contra]):
     """Understands messages. The process wires it in as `Door[WriteSession]`; higher modules implement it."""
 
-    async def deliver_many(self, session: Unit, messages: Sequence[InboxMessage]) -> Sequence[DoorOutcome]:
+    async def deliver_many(
+        self, session: Unit_contra, messages: Sequence[InboxMessage]
+    ) -> Sequence[DoorOutcome]:
         """Take messages, in order, inside the caller's transaction; one outcome each.
 
         A message seen before has no second effect. What cannot be understood is an outcome with `parked`;
@@ -167,7 +172,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDevice:
-    """A device just registered, with its secret, which is shown this once: PSK in hexadecimal, or a password."""
+    """A device just registered, with its secret, which is shown this once."""
 
     device: DeviceInfo
     key_id: int | None = None

@@ -100,7 +100,7 @@ class Tank:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """What a nozzle sells in `valid_from` <= t < `valid_to` (None: until further notice), and from which tank."""
+    """What a nozzle sells, and from which tank, in `valid_from` <= t < `valid_to` (None: open)."""
 
     nozzle_id: NozzleId
     product_id: ProductId
