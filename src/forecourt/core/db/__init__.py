@@ -5,10 +5,11 @@ from forecourt.core.db.database import Database
 from forecourt.core.db.model import Model
 from forecourt.core.db.session import ReadSession, WriteSession, assert_no_transaction
 from forecourt.core.db.sets import update_many
-from forecourt.core.db.types import Big, Code, Json, Key, Text, UtcTime
+from forecourt.core.db.types import Big, Bytes, Code, Json, Key, Text, UtcTime
 
 __all__ = [
     "Big",
+    "Bytes",
     "Code",
     "Database",
     "Json",

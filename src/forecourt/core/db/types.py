@@ -116,6 +116,22 @@ def _one_of(column: Column[Any], code: Code) -> str:
     return f"{column.name} IN ({values})"
 
 
+class Bytes(TypeDecorator[bytes]):
+    """At most `length` bytes, compared byte by byte. Up to 255 may be part of a key on every engine."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name in {"mysql", "mariadb"} and self.length <= 255:
+            return dialect.type_descriptor(mysql.VARBINARY(self.length))
+        return dialect.type_descriptor(LargeBinary(self.length))
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An instant, stored as UTC microseconds: MariaDB's DATETIME drops the fraction, BIGINT does not."""
 
