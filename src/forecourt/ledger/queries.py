@@ -96,15 +96,6 @@ async def transfers_by_reference_many(
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in found}
 
 
-async def transfer_memos_many(
-    session: ReadSession, operator_id: int, ids: Iterable[int]
-) -> dict[int, dict[str, Any]]:
-    wanted = select(TransferRow.id, TransferRow.memo).where(
-        TransferRow.operator_id == operator_id, TransferRow.id.in_(list(ids))
-    )
-    return {row[0]: row[1] for row in await session.all(wanted)}
-
-
 async def reversal_memos(session: ReadSession, operator_id: int, transfer_id: int) -> list[dict[str, Any]]:
     """Memos of what was given back of one transfer so far."""
     wanted = select(TransferRow.memo).where(

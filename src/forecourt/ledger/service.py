@@ -165,6 +165,10 @@ def _alive(lots: Mapping[int, list[Lot]], now: datetime) -> list[Lot]:
     return [lot for each in lots.values() for lot in each if lot.expires_at is None or lot.expires_at > now]
 
 
+# (operator, reference) of a spend → its transfer, what it drew, what went back of it.
+_Spends = dict[tuple[int, str], tuple[TransferId, tuple[LotPart, ...], list[LotPart]]]
+
+
 @dataclass(slots=True)
 class _Books:
     """What one call knows under its locks, and what it is going to write."""
@@ -175,7 +179,7 @@ class _Books:
     balances: dict[int, tuple[int, int]]
     lots: dict[int, list[Lot]]
     holds: dict[tuple[int, str], tuple[int, int, int, HoldState]]
-    spends: dict[int, tuple[tuple[LotPart, ...], list[LotPart]]]
+    spends: _Spends
     remainders: dict[int, int]
     accounts: set[Account] = field(default_factory=set)
     transfers: list[dict[str, Any]] = field(default_factory=list)
@@ -243,7 +247,7 @@ class _Books:
         return self._write(asked, Kind.TOPUP, legs, {})
 
     def _give_back(self, asked: GiveBack) -> Posted | Refusal:
-        drawn, returned = self.spends[asked.spent]
+        spent_id, drawn, returned = self.spends[asked.operator_id, asked.spent_reference]
         parts = rules.give_back(drawn, returned, asked.amount_fen)
         if parts is None:
             return GiveBackTooLarge(asked_fen=asked.amount_fen)
@@ -253,7 +257,7 @@ class _Books:
         for part in parts:
             self._move_lot(principal if part.kind is LotKind.PRINCIPAL else bonus, part, 1)
         memo = {"parts": rules.parts_to_memo(parts)}
-        return self._write(asked, Kind.WALLET_REFUNDED, legs, memo, reversal_of=asked.spent, parts=parts)
+        return self._write(asked, Kind.WALLET_REFUNDED, legs, memo, reversal_of=spent_id, parts=parts)
 
     def _move_lot(self, account: Account, part: LotPart, sign: int) -> None:
         lots = self.lots.setdefault(account.id, [])
@@ -386,19 +390,17 @@ async def _open_books(session: WriteSession, movements: Sequence[Movement]) -> _
     )
 
 
-async def _read_spends(
-    session: WriteSession, asked: Sequence[GiveBack]
-) -> tuple[dict[int, tuple[tuple[LotPart, ...], list[LotPart]]], dict[int, int]]:
+async def _read_spends(session: WriteSession, asked: Sequence[GiveBack]) -> tuple[_Spends, dict[int, int]]:
     """What each spend drew, what of it went back so far, and what the lots hold now."""
-    spends: dict[int, tuple[tuple[LotPart, ...], list[LotPart]]] = {}
-    for each in asked:
-        if each.spent in spends:
-            continue
-        memo = (await queries.transfer_memos_many(session, each.operator_id, [each.spent]))[each.spent]
-        back = await queries.reversal_memos(session, each.operator_id, each.spent)
+    names = {(each.operator_id, Kind.WALLET_SPENT, each.spent_reference) for each in asked}
+    found = await queries.transfers_by_reference_many(session, names)
+    spends: _Spends = {}
+    for (operator_id, _, reference), (transfer_id, memo) in found.items():
+        back = await queries.reversal_memos(session, operator_id, transfer_id)
         returned = [part for one in back for part in rules.parts_from_memo(one.get("parts", []))]
-        spends[each.spent] = (rules.parts_from_memo(memo["parts"]), returned)
-    lot_ids = {part.lot_id for drawn, _ in spends.values() for part in drawn}
+        drawn = rules.parts_from_memo(memo["parts"])
+        spends[operator_id, reference] = (TransferId(transfer_id), drawn, returned)
+    lot_ids = {part.lot_id for _, drawn, _ in spends.values() for part in drawn}
     return spends, await queries.lot_remainders_many(session, lot_ids)
 
 

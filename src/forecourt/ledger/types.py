@@ -165,7 +165,7 @@ class GiveBack:
 
     operator_id: int
     reference: str
-    spent: TransferId
+    spent_reference: str  # Of the `Draw` that is undone.
     member_id: int
     amount_fen: int
     debit: Account
