@@ -115,4 +115,5 @@ async def _sqlite_template(clock: ManualClock, ids: TimeOrderedIds, chance: Seed
         template = Database.open(f"sqlite:///{path}", clock, ids, chance)
         await services.create_schema(template)
         await template.close()
+        path.touch()  # There is no file yet when there are no tables.
     return path

@@ -49,8 +49,7 @@ def _code(error: DBAPIError) -> int | str:
     origin: Any = error.orig
     if isinstance(origin, sqlite3.Error):
         return getattr(origin, "sqlite_errorname", "")
-    sqlstate = getattr(origin, "sqlstate", None)
-    if sqlstate is not None:
-        return str(sqlstate)
     arguments = getattr(origin, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else ""
+    if arguments and isinstance(arguments[0], int):
+        return arguments[0]
+    return str(getattr(origin, "sqlstate", None) or "")

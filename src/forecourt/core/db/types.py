@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     Integer,
+    LargeBinary,
     String,
     Table,
     UnicodeText,
