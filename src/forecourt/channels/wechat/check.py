@@ -49,7 +49,7 @@ async def check_merchant(client: WeChatClient) -> CheckResult:
         return CheckResult(
             is_ok=True,
             code="OK",
-            message=f"WeChat Pay knows merchant {client.config.mchid}; signatures are right both ways.{unproven}",
+            message=f"WeChat Pay knows merchant {client.config.mchid}; both sides sign right.{unproven}",
         )
     code = found.code or f"HTTP_{found.status}" if isinstance(found, Reply) else found.code
     said = found.message
