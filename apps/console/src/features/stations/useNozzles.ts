@@ -1,0 +1,42 @@
+// The nozzles of one station: asked once, then kept up to date by the stream.
+import type { Nozzle } from '@forecourt/api-client'
+import { useStream } from '@forecourt/ui'
+import { useQuery, useQueryClient } from '@tanstack/vue-query'
+import { computed, type Ref } from 'vue'
+import { useThrottled } from '../../common/useThrottled'
+import { api } from '../../server'
+
+const REFRESH_EVERY_MS = 1_000
+
+type NozzlePage = { items: Nozzle[] }
+
+export function useNozzles(stationId: Ref<string | null>) {
+  const client = useQueryClient()
+  const queryKey = computed(() => ['nozzles', stationId.value])
+  const query = useQuery({
+    queryKey,
+    queryFn: () => api.stations.nozzles(stationId.value ?? ''),
+    enabled: computed(() => stationId.value !== null),
+  })
+  const refresh = useThrottled(() => void client.invalidateQueries({ queryKey: queryKey.value }), REFRESH_EVERY_MS)
+
+  function merge(live: Partial<Nozzle>): void {
+    client.setQueryData<NozzlePage>(queryKey.value, (page) =>
+      page === undefined
+        ? page
+        : { items: page.items.map((nozzle) => (nozzle.id === live.id ? { ...nozzle, ...live } : nozzle)) },
+    )
+  }
+
+  const state = useStream({
+    url: () => (stationId.value === null ? null : `/api/v1/stream?station_id=${encodeURIComponent(stationId.value)}`),
+    onEvent: (type, data) => {
+      if (type === 'nozzle') merge(data as Partial<Nozzle>)
+      // What is unpaid at a nozzle follows from its sales; after a break of the line, everything may have changed.
+      else if (type === 'sale' || type === 'hello') refresh()
+    },
+  })
+
+  const nozzles = computed<Nozzle[]>(() => query.data.value?.items ?? [])
+  return { query, nozzles, state }
+}
