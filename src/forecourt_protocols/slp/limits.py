@@ -5,7 +5,9 @@ from typing import Final
 DATAGRAM_BYTES_MAX: Final = 1200  # Fits IPv6's smallest MTU of 1,280 with UDP and IP headers.
 DATAGRAM_BYTES_MIN: Final = 256  # A profile below this could not hold a HELLO's answer and one record.
 HELLO_BYTES: Final = 160  # Padded, so that WELCOME (at most 160 bytes) never answers with more than came in.
-RESETTABLE_BYTES_MIN: Final = 64  # A RESET is 40 bytes: always smaller than what provoked it.
+RESETTABLE_BYTES_MIN: Final = (
+    48  # A RESET has 40 bytes: always fewer than what provoked it. DATA has 54 or more.
+)
 
 WINDOW_MIDS: Final = 64  # The acknowledgement bitmap's width.
 CREDIT_MAX: Final = 32  # Frames in flight; also what a device of 32 buffers can keep.

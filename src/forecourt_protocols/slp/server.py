@@ -44,7 +44,6 @@ _SWEEP_S: Final = 10.0
 _SEALED: Final = frozenset(
     int(kind) for kind in (FrameType.DATA, FrameType.ACK, FrameType.PING, FrameType.PONG, FrameType.CLOSE)
 )
-_RELIABLE_RFLAGS: Final = 1 << messages.CLASS_SHIFT
 
 
 class Receipt(NamedTuple):
@@ -190,8 +189,9 @@ class Server:
             self._accepting and not device.held and receiver.uncommitted < limits.UNSTORED_MESSAGES_MAX
         )
         urgent, reliable = not accepting, False
+        new = tuple.__new__
         for record in records:
-            if record[0] < _RELIABLE_RFLAGS:
+            if record[0] < messages.RFLAGS_RELIABLE:
                 self._receive_latest(session, record, receipt)
                 continue
             reliable = True
@@ -204,9 +204,8 @@ class Server:
                 continue
             for rflags, channel, content_format, mid, body, _, _ in ready:
                 reply = rflags & messages.RFLAG_REPLY != 0
-                append(
-                    Message(device_id, incarnation, mid, rflags >> 6, reply, channel, content_format, body)
-                )
+                fields = (device_id, incarnation, mid, rflags >> 6, reply, channel, content_format, body)
+                append(new(Message, fields))
             if record[6]:
                 self._acknowledge_fragments(session, record.mid)
         if reliable:

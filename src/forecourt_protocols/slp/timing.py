@@ -57,23 +57,21 @@ class TokenBucket:
         self.rate_s = rate_s
         self.burst = burst
         self._tokens = burst
-        self._at_s: float | None = None
+        self._at_s = float("-inf")  # Full at first, whenever that is.
 
     def take(self, now_s: float) -> bool:
         """Use one token; False when there is none."""
-        self._fill(now_s)
-        if self._tokens < 1.0:
+        tokens = self._tokens
+        if now_s > self._at_s:
+            tokens = min(self.burst, tokens + (now_s - self._at_s) * self.rate_s)
+            self._at_s = now_s
+        if tokens < 1.0:
+            self._tokens = tokens
             return False
-        self._tokens -= 1.0
+        self._tokens = tokens - 1.0
         return True
 
     def ready_at_s(self, now_s: float) -> float:
         """When `take` will next say yes."""
-        self._fill(now_s)
-        return now_s if self._tokens >= 1.0 else now_s + (1.0 - self._tokens) / self.rate_s + 1e-6
-
-    def _fill(self, now_s: float) -> None:
-        if self._at_s is not None and now_s > self._at_s:
-            self._tokens = min(self.burst, self._tokens + (now_s - self._at_s) * self.rate_s)
-        if self._at_s is None or now_s > self._at_s:
-            self._at_s = now_s
+        tokens = min(self.burst, self._tokens + max(now_s - self._at_s, 0.0) * self.rate_s)
+        return now_s if tokens >= 1.0 else now_s + (1.0 - tokens) / self.rate_s + 1e-6

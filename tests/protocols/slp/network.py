@@ -165,9 +165,7 @@ class Centre:
         for event in events:
             if isinstance(event, HelloAccepted):
                 mid = self.store.committed_mid(event.device_id, event.incarnation)
-                self.events += self.server.welcome(
-                    event, WelcomeTerms(committed_mid=mid), self.world.now_s
-                )
+                self.events += self.server.welcome(event, WelcomeTerms(committed_mid=mid), self.world.now_s)
 
     def _commit(self) -> None:
         if self._committing or not self._waiting or not self.store_works:
