@@ -64,12 +64,33 @@ class Caller:
     session_id: SessionId
     kind: SessionKind
     name: str
-    role: str
+    login: str | None
+    role: Role | None
     locale: str
     last_seen_at: datetime
     staff_id: StaffId | None = None
     device_id: int | None = None
     station_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """A session as it is stored, with what its person is now; open or not."""
+
+    id: SessionId
+    operator_id: OperatorId
+    kind: SessionKind
+    name: str
+    last_seen_at: datetime
+    expires_at: datetime
+    login: str | None = None
+    role: Role | None = None
+    locale: str = ""
+    staff_id: StaffId | None = None
+    staff_disabled: bool = False
+    device_id: int | None = None
+    station_id: int | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Passwords as argon2id hashes, worked out beside the loop by a few hands and no more.
 
-One verification costs about 50 ms of a core and 46 MiB on purpose; a flood of log-ins must queue here, and be
-turned away when the queue is full, rather than take the machine. This is the one place that owns those threads.
+One verification costs about 50 ms of a core and 46 MiB on purpose; a flood of log-ins must queue here, and
+be turned away when the queue is full, rather than take the machine. Only this file owns those threads.
 """
 
 import asyncio

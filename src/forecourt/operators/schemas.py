@@ -1,0 +1,14 @@
+"""HTTP shapes of operators."""
+
+from forecourt.core.http import IdOut, InstantOut, Out
+
+
+class OperatorOut(Out):
+    id: IdOut
+    code: str
+    name: str
+    created_at: InstantOut
+
+
+class OperatorsOut(Out):
+    operators: list[OperatorOut]
