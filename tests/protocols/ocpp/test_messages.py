@@ -113,7 +113,8 @@ def allowed(schema: dict[str, Any], path: tuple[str, ...]) -> st.SearchStrategy[
         case "boolean":
             return st.booleans()
     if schema.get("format") == "date-time":
-        return st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+        moments = st.datetimes(datetime(1970, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
+        return moments.map(datetime.isoformat)
     return st.text(max_size=schema.get("maxLength", 60))
 
 

@@ -39,6 +39,8 @@ from forecourt_protocols.ocpp.v16.types import (
 METER_VALUES_MAX = 500  # Of one message; far above any sampling that fits into a frame.
 SAMPLED_VALUES_MAX = 100
 INT32_MAX = 2**31 - 1
+METER_WH_MAX = 10**15  # Beyond any register.
+YEAR_MIN, YEAR_MAX = 1970, 2199  # A clock that was never set says 1970; anything beyond is no time at all.
 
 Text20 = Annotated[str, Meta(max_length=20)]
 Text25 = Annotated[str, Meta(max_length=25)]
@@ -46,6 +48,7 @@ Text50 = Annotated[str, Meta(max_length=50)]
 Text255 = Annotated[str, Meta(max_length=255)]
 Text500 = Annotated[str, Meta(max_length=500)]
 Int32 = Annotated[int, Meta(ge=-INT32_MAX - 1, le=INT32_MAX)]
+MeterWh = Annotated[int, Meta(ge=-METER_WH_MAX, le=METER_WH_MAX)]
 ConnectorId = Annotated[int, Meta(ge=0, le=INT32_MAX)]  # 0 is the charge point itself.
 SampledValues = Annotated[list["SampledValue"], Meta(min_length=1, max_length=SAMPLED_VALUES_MAX)]
 MeterValueList = Annotated[list["MeterValue"], Meta(min_length=1, max_length=METER_VALUES_MAX)]
@@ -68,10 +71,9 @@ class Timed(Message, frozen=True, kw_only=True):
 
 
 def _utc(at: datetime) -> datetime:
-    try:
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("a time outside the calendar") from error
+    if not YEAR_MIN <= at.year <= YEAR_MAX:
+        raise ValueError("a time outside the calendar")
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 class IdTagInfo(Timed, frozen=True, kw_only=True):
@@ -151,7 +153,7 @@ class MeterValues(Message, frozen=True, kw_only=True):
 class StartTransaction(Timed, frozen=True, kw_only=True):
     connector_id: ConnectorId
     id_tag: Text20
-    meter_start: int  # Wh.
+    meter_start: MeterWh
     timestamp: datetime
     reservation_id: int | UnsetType = UNSET
 
@@ -173,7 +175,7 @@ class StatusNotification(Timed, frozen=True, kw_only=True):
 
 class StopTransaction(Timed, frozen=True, kw_only=True):
     transaction_id: Int32
-    meter_stop: int  # Wh.
+    meter_stop: MeterWh
     timestamp: datetime
     id_tag: Text20 | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET

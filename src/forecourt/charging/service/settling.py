@@ -1,0 +1,68 @@
+"""What a person settles where no end was told, or one that fits nothing."""
+
+from datetime import datetime
+
+from forecourt.charging import queries
+from forecourt.charging.errors import StopElsewhere, TransactionEnded
+from forecourt.charging.service import sessions
+from forecourt.charging.types import (
+    Stop,
+    StrayState,
+    Transaction,
+    TransactionState,
+)
+from forecourt.core.actor import Actor
+from forecourt.core.db import WriteSession
+
+BY_HAND = "end told by a person"
+
+
+async def match_stray_stop(
+    session: WriteSession, actor: Actor, stray_id: int, charging_id: int
+) -> Transaction:
+    """A person found the session that a stray end belongs to; it ends as the charge point told.
+
+    Raises:
+        StrayStopNotFound, TransactionNotFound, TransactionEnded, StopElsewhere.
+    """
+    found = await queries.lock_transaction_by_id(session, actor.scope, charging_id)
+    if found.state is TransactionState.ENDED:
+        raise TransactionEnded(charging_id=charging_id)
+    stray = await queries.settle_stray_stop(session, actor.scope, stray_id, StrayState.MATCHED, actor.subject)
+    if stray.device_id != found.device_id:
+        raise StopElsewhere(stray_id=stray_id, charging_id=charging_id)
+    told = Stop(
+        transaction_id=found.transaction_id,
+        meter_stop_wh=stray.meter_stop_wh,
+        ended_at=stray.ended_at,
+        reason=stray.stop_reason,
+        id_tag=stray.id_tag,
+    )
+    await sessions.end(session, found, told, ended_by=actor.subject)
+    return await queries.get_transaction(session, actor.scope, charging_id)
+
+
+async def dismiss_stray_stop(session: WriteSession, actor: Actor, stray_id: int) -> None:
+    """A person found that a stray end belongs to nothing. Raises `StrayStopNotFound`."""
+    await queries.settle_stray_stop(session, actor.scope, stray_id, StrayState.DISMISSED, actor.subject)
+
+
+async def end_by_hand(
+    session: WriteSession, actor: Actor, charging_id: int, meter_stop_wh: int, ended_at: datetime
+) -> Transaction:
+    """A person read the meter of a session whose end nobody told.
+
+    Raises:
+        TransactionNotFound, TransactionEnded.
+    """
+    found = await queries.lock_transaction_by_id(session, actor.scope, charging_id)
+    if found.state is TransactionState.ENDED:
+        raise TransactionEnded(charging_id=charging_id)
+    told = Stop(
+        transaction_id=found.transaction_id,
+        meter_stop_wh=meter_stop_wh,
+        ended_at=ended_at,
+        reason=BY_HAND,
+    )
+    await sessions.end(session, found, told, ended_by=actor.subject)
+    return await queries.get_transaction(session, actor.scope, charging_id)

@@ -1,0 +1,63 @@
+"""Id tags of an operator, and the default answer to who may charge."""
+
+from datetime import datetime, timedelta
+
+from forecourt.charging import queries, rules
+from forecourt.charging.errors import TokenTaken
+from forecourt.charging.types import (
+    ChargeAsk,
+    Permit,
+    Token,
+    TokenState,
+    Verdict,
+)
+from forecourt.core.actor import Actor
+from forecourt.core.db import ReadSession, WriteSession
+
+CONCURRENT_SPAN = timedelta(hours=24)  # An older session that is still open has lost its end.
+
+
+async def authorise_by_token(session: ReadSession, ask: ChargeAsk) -> Permit:
+    """The default answer: the operator's own id tags. One tag charges at one connector at a time."""
+    token = await queries.token_by_tag(session, ask.operator_id, ask.id_tag)
+    permit = rules.token_permit(token, session.now())
+    if permit.verdict is not Verdict.ACCEPTED or ask.connector_number is None:
+        return permit  # A card is also shown to stop: only a start can be one too many.
+    since = session.now() - CONCURRENT_SPAN
+    elsewhere = await queries.charges_elsewhere(
+        session, ask.operator_id, ask.id_tag, ask.device_id, ask.connector_number, since
+    )
+    return Permit(verdict=Verdict.CONCURRENT) if elsewhere else permit
+
+
+async def add_token(
+    session: WriteSession, actor: Actor, tag: str, member_id: int | None, expires_at: datetime | None
+) -> Token:
+    """Register a card. Raises `TokenTaken`."""
+    token = Token(
+        id=session.new_id(),
+        operator_id=actor.operator_id,
+        tag=tag,
+        member_id=member_id,
+        state=TokenState.ACTIVE,
+        expires_at=expires_at,
+        parent_tag=None,
+    )
+    row = {
+        "id": token.id,
+        "operator_id": token.operator_id,
+        "tag": tag,
+        "member_id": member_id,
+        "state": token.state,
+        "expires_at": expires_at,
+        "parent_tag": None,
+    }
+    if not await queries.insert_token(session, row):
+        raise TokenTaken(tag=tag)
+    return token
+
+
+async def set_token_state(session: WriteSession, actor: Actor, token_id: int, state: TokenState) -> Token:
+    """Block a card, or let it charge again. Raises `TokenNotFound`."""
+    await queries.update_token(session, actor.scope, token_id, {"state": state})
+    return await queries.get_token(session, actor.scope, token_id)
