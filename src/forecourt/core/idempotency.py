@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import UniqueConstraint, delete, select, update
+from sqlalchemy import UniqueConstraint, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from forecourt.core.db import Big, Json, Key, Model, UtcTime, WriteSession, insert_new
+from forecourt.core.db import Big, Json, Key, Model, UtcTime, WriteSession, insert_new, update_many
 from forecourt.core.db.types import dump_json
 from forecourt.core.errors import IdempotencyKeyReused
 
@@ -46,6 +46,12 @@ class Ask:
     def stored_key(self) -> str:
         return f"{self.what}:{self.key}"
 
+    @property
+    def row_id(self) -> int:
+        """The row's number follows from its key, so that a set of answers is stored by number."""
+        name = f"{self.operator_id}/{self.stored_key}".encode()
+        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") >> 1
+
 
 def hash_of(value: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of a request's meaning (path ids and body), hexadecimal."""
@@ -62,7 +68,7 @@ async def begin_many(
     """
     rows = [
         {
-            "id": session.new_id(),
+            "id": ask.row_id,
             "operator_id": ask.operator_id,
             "key": ask.stored_key,
             "input_hash": ask.input_hash,
@@ -96,12 +102,8 @@ async def begin_many(
 
 async def finish_many(session: WriteSession, answers: Mapping[Ask, Any]) -> None:
     """Store the answers that later callers of the same keys get."""
-    for ask, answer in answers.items():
-        await session.run(
-            update(IdempotencyRow)
-            .where(IdempotencyRow.operator_id == ask.operator_id, IdempotencyRow.key == ask.stored_key)
-            .values(answer=answer)
-        )
+    rows = [{"id": ask.row_id, "answer": answer} for ask, answer in answers.items()]
+    await update_many(session, IdempotencyRow, rows, key="id")
 
 
 async def begin(session: WriteSession, ask: Ask) -> Any | None:
@@ -120,3 +122,15 @@ async def forget_old(session: WriteSession) -> int:
     """Delete keys past their time; a clock job. Gives how many went."""
     limit = session.now() - timedelta(days=KEPT_DAYS)
     return await session.run(delete(IdempotencyRow).where(IdempotencyRow.created_at < limit))
+
+
+async def forget_many(session: WriteSession, asks: Sequence[Ask]) -> None:
+    """Give keys free again whose request was refused: a refusal is no effect, the request may succeed later."""
+    if asks:
+        await session.run(
+            delete(IdempotencyRow).where(
+                IdempotencyRow.key.in_([ask.stored_key for ask in asks]),
+                IdempotencyRow.operator_id.in_({ask.operator_id for ask in asks}),
+                IdempotencyRow.answer.is_(None),
+            )
+        )

@@ -1,0 +1,1 @@
+"""What is owed for what left a nozzle: authorisations, sales, their payment, void and refund."""
