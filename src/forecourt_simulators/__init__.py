@@ -1,0 +1,1 @@
+"""The other side of every wire: virtual dispensers, charge points, drivers, payment channels."""

@@ -5,12 +5,11 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from forecourt_edge.crash import CrashPoints
 from forecourt_edge.journal import schema
-from forecourt_edge.journal.types import JournalFull, JournalRecord, RecordClass
+from forecourt_edge.journal.types import JournalFull, JournalRecord, Pressure, RecordClass
 from forecourt_kit.clock import Clock
 from forecourt_kit.disk import Disk
 from forecourt_kit.random import Random
@@ -30,14 +29,6 @@ class JournalLimits:
     alarm_percent: int = 80
     refuse_percent: int = 95  # From here no new authorisation: room is kept for fills in progress.
     gather_ms: int = 5  # How long a commit waits for company; the promise is at most 20.
-
-
-class Pressure(StrEnum):
-    """How full the journal is."""
-
-    LOW = "low"
-    HIGH = "high"
-    FULL = "full"
 
 
 @dataclass(slots=True)
@@ -119,6 +110,10 @@ class SqliteJournal:
         found = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
         return 1 if found is None else int(found[0]) + 1
 
+    def known(self, unique: str) -> bool:
+        found = self._reader.execute("SELECT 1 FROM identity WHERE name = ?", (unique,))
+        return found.fetchone() is not None
+
     @property
     def pressure(self) -> Pressure:
         """How full the journal is: alarm at HIGH, no new authorisations at FULL."""
@@ -199,7 +194,7 @@ class SqliteJournal:
     def _write(self, entry: _Entry) -> None:
         if entry.discard_up_to:
             self._delete(0, entry.discard_up_to)
-        if entry.row is not None and not self._known(entry.unique):
+        if entry.row is not None and not self._taken(entry.unique):
             self._make_room(entry.row)
             if entry.unique is not None:
                 self._writer.execute("INSERT INTO identity (name) VALUES (?)", (entry.unique,))
@@ -215,7 +210,7 @@ class SqliteJournal:
             else:
                 self._writer.execute("INSERT OR REPLACE INTO note (name, value) VALUES (?, ?)", (name, value))
 
-    def _known(self, unique: str | None) -> bool:
+    def _taken(self, unique: str | None) -> bool:
         if unique is None:
             return False
         return self._writer.execute("SELECT 1 FROM identity WHERE name = ?", (unique,)).fetchone() is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 
@@ -13,6 +13,14 @@ class RecordClass(IntEnum):
     RELIABLE = 1
     MONEY = 2
     COMMAND = 3
+
+
+class Pressure(StrEnum):
+    """How full the journal is: alarm at HIGH, no new authorisations at FULL."""
+
+    LOW = "low"
+    HIGH = "high"
+    FULL = "full"
 
 
 FORMAT_RAW, FORMAT_CBOR, FORMAT_JSON, FORMAT_FIELD_TABLE = 0, 1, 2, 3
@@ -76,3 +84,9 @@ class Journal(Protocol):
 
     def next_mid(self) -> int:
         """The mid that the next record will have."""
+
+    def known(self, unique: str) -> bool:
+        """Whether a record of this name was ever journalled here."""
+
+    @property
+    def pressure(self) -> Pressure: ...

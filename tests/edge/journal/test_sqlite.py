@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forecourt_edge.journal.sqlite import JournalLimits, Pressure, SqliteJournal, open_journal
-from forecourt_edge.journal.types import FORMAT_JSON, JournalFull, RecordClass
+from forecourt_edge.journal.sqlite import JournalLimits, SqliteJournal, open_journal
+from forecourt_edge.journal.types import FORMAT_JSON, JournalFull, Pressure, RecordClass
 from forecourt_kit.clock import ManualClock
 from forecourt_kit.disk import OsDisk
 from forecourt_kit.random import SeededRandom

@@ -1,0 +1,83 @@
+"""Commands of the centre, each carried out at most once, whatever is repeated and whenever the power goes."""
+
+import logging
+from collections.abc import Mapping
+
+from forecourt_edge.collectors import records
+from forecourt_edge.collectors.nozzle import Nozzle
+from forecourt_edge.collectors.orders import (
+    Authorise,
+    BadOrder,
+    NozzleOrder,
+    Release,
+    SetNozzlePrice,
+    Stop,
+    parse,
+)
+from forecourt_edge.collectors.teller import Teller
+from forecourt_edge.crash import CrashPoints
+from forecourt_edge.journal.types import Journal
+from forecourt_kit.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+
+class Commands:
+    """Takes command bodies as they come off the link; answers by `command.result` records."""
+
+    def __init__(
+        self,
+        nozzles: Mapping[int, Nozzle],
+        journal: Journal,
+        teller: Teller,
+        clock: Clock,
+        crash: CrashPoints,
+    ) -> None:
+        self._nozzles, self._journal, self._teller = nozzles, journal, teller
+        self._clock, self._crash = clock, crash
+        self._at_work: set[str] = set()  # The same command may arrive twice at once.
+
+    async def receive(self, body: bytes) -> None:
+        """Carry out one command; a repeated one only leads to the result it had."""
+        try:
+            order = parse(body)
+        except BadOrder as bad:
+            logger.warning("not an order", extra={"why": str(bad)})
+            if bad.command_id is not None:
+                await self._answer(bad.command_id, bad.command, "refused", str(bad))
+            return
+        if order.command_id in self._at_work or self._journal.known(_result_name(order.command_id)):
+            return
+        self._at_work.add(order.command_id)
+        try:
+            outcome, reason = await self._obey(order)
+            await self._answer(order.command_id, COMMANDS[type(order)], outcome, reason)
+        finally:
+            self._at_work.discard(order.command_id)
+        self._crash.passed("after_command_result")
+
+    async def _obey(self, order: NozzleOrder) -> tuple[str, str | None]:
+        nozzle = self._nozzles.get(order.nozzle)
+        if nozzle is None:
+            return "refused", "unknown_nozzle"
+        if isinstance(order, Release):
+            # A release leaves no trace once its fill has ended: begun twice, it would flow twice.
+            if self._journal.recall(_begun_name(order.command_id)):
+                return "uncertain", "interrupted"
+            await self._journal.remember({_begun_name(order.command_id): b"1"})
+        return await nozzle.obey(order)
+
+    async def _answer(self, command_id: str, command: str, outcome: str, reason: str | None) -> None:
+        body = records.command_result(command_id, command, outcome, reason, self._clock.now())
+        await self._teller.tell(body, unique=_result_name(command_id), notes={_begun_name(command_id): None})
+
+
+COMMANDS = {Authorise: "authorise", SetNozzlePrice: "price.set", Release: "release", Stop: "stop"}
+
+
+def _result_name(command_id: str) -> str:
+    return f"command:{command_id}"
+
+
+def _begun_name(command_id: str) -> str:
+    return f"begun/{command_id}"

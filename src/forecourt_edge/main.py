@@ -1,0 +1,54 @@
+"""`forecourt-edge run --config FILE`: the station agent as a process."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from forecourt_edge.agent import Ports, running
+from forecourt_edge.config import ConfigError, EdgeConfig, parse
+from forecourt_edge.crash import CrashPoints
+from forecourt_edge.drivers.ports import open_line
+from forecourt_kit import log
+from forecourt_kit.clock import SystemClock
+from forecourt_kit.disk import OsDisk
+from forecourt_kit.random import SystemRandom
+
+EXIT_CONFIG = 78  # sysexits' EX_CONFIG: a restart will not help.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="forecourt-edge", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="run the agent until it is told to stop")
+    run.add_argument("--config", type=Path, required=True, help="TOML file of the station")
+    args = parser.parse_args(argv)
+    log.configure(sys.stderr)
+    try:
+        config = parse(args.config.read_text("utf-8"))
+    except (ConfigError, OSError) as why:
+        sys.stderr.write(f"forecourt-edge: {args.config}: {why}\n")
+        return EXIT_CONFIG
+    asyncio.run(_run(config))
+    return 0
+
+
+async def _run(config: EdgeConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ports = Ports(
+        clock=SystemClock(),
+        random=SystemRandom(),
+        disk=OsDisk(),
+        open_line=open_line,
+        crash=CrashPoints.of(os.environ),
+    )
+    async with running(config, ports, lambda _journal, _receive: None):
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await stop.wait()
