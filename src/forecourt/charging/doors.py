@@ -32,6 +32,8 @@ from forecourt_protocols.ocpp.v16 import messages as m
 from forecourt_protocols.ocpp.v16 import types as t
 from forecourt_protocols.ocpp.v16.actions import Asker, request_of, result
 
+__all__ = ["ChargePointRef", "Ocpp16Door", "RawFrame", "samples_of"]
+
 HEARTBEAT_S = 60
 PENDING_RETRY_S = 60
 

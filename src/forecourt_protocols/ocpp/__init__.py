@@ -1,1 +1,1 @@
-"""OCPP over JSON: frames and the order of calls, alike in all versions; a version's messages have a folder."""
+"""OCPP over JSON: frames and the order of calls, alike in all versions; messages, a folder a version."""

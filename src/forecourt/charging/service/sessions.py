@@ -13,7 +13,8 @@ from forecourt.charging.types import (
     Transaction,
     TransactionState,
 )
-from forecourt.core.db import WriteSession
+from forecourt.core.actor import Operator, OperatorId
+from forecourt.core.db import ReadSession, WriteSession
 from forecourt.deliveries import service as deliveries
 from forecourt.deliveries.types import DeliveryReport, NozzleReading, NozzleState, Source
 from forecourt.devices import service as devices
@@ -64,7 +65,7 @@ async def end(session: WriteSession, transaction: Transaction, told: Stop, *, en
     assert ended, "the session is locked"
     if transaction.nozzle_number is not None and transaction.state is TransactionState.OPEN:
         ref = ref_of(transaction)
-        nozzle = await sites.nozzle_of_connector(session, ref.device_id, transaction.connector_number)
+        nozzle = await nozzle_of(session, ref.device_id, transaction.connector_number)
         if nozzle is not None:
             quantity_e4 = rules.delivered_e4(transaction.meter_start_wh, told.meter_stop_wh)
             reading = reading_of(ref, nozzle, NozzleState.ENDED, session.now(), quantity_e4=quantity_e4)
@@ -122,6 +123,18 @@ def _report(transaction: Transaction, told: Stop, samples: Sequence[Sample]) -> 
             transaction.started_at, transaction.meter_start_wh, told.ended_at, told.meter_stop_wh, samples
         ),
     )
+
+
+async def nozzle_of(session: ReadSession, device_id: int, connector_number: int) -> Nozzle | None:
+    """The nozzle that stands for a connector."""
+    found = await sites.connectors_many(session, [(device_id, connector_number)])
+    return found.get((device_id, connector_number))
+
+
+async def nozzles_of(session: ReadSession, ref: ChargePointRef) -> list[Nozzle]:
+    """The nozzles that stand for the connectors of a charge point."""
+    nozzles = await sites.nozzles_by_station(session, Operator(OperatorId(ref.operator_id)), [ref.station_id])
+    return [each for each in nozzles if each.charge_point_device_id == ref.device_id]
 
 
 def ref_of(transaction: Transaction) -> ChargePointRef:

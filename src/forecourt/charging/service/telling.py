@@ -24,12 +24,12 @@ from forecourt.charging.types import (
     Transaction,
     TransactionState,
 )
+from forecourt.core.actor import OperatorId
 from forecourt.core.db import ReadSession, WriteSession
 from forecourt.deliveries import service as deliveries
 from forecourt.deliveries.types import NozzleState
 from forecourt.devices import service as devices
-from forecourt.devices.types import InboxMessage
-from forecourt.sites import queries as sites
+from forecourt.devices.types import DeviceId, InboxMessage
 from forecourt.sites.types import Nozzle
 
 RECORD_CLASS_MONEY, CHANNEL_OCPP, FORMAT_JSON = 2, 16, 2
@@ -38,7 +38,7 @@ RECORD_CLASS_MONEY, CHANNEL_OCPP, FORMAT_JSON = 2, 16, 2
 async def boot(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Boot) -> Registration:
     """A charge point started: note what it is, and say whether it may go on."""
     await _keep_raw(session, ref, frame)
-    nozzles = await sites.nozzles_of_charge_point(session, ref.device_id)
+    nozzles = await sessions.nozzles_of(session, ref)
     registration = Registration.ACCEPTED if nozzles else Registration.PENDING
     await _ensure_charge_point(session, ref)
     await queries.update_charge_point(
@@ -79,7 +79,7 @@ async def start(
     permit = await who(session, _ask(ref, told.connector_number, told.id_tag))
     for left_open in await queries.open_transactions(session, ref.device_id, told.connector_number):
         await sessions.supersede(session, left_open)
-    nozzle = await sites.nozzle_of_connector(session, ref.device_id, told.connector_number)
+    nozzle = await sessions.nozzle_of(session, ref.device_id, told.connector_number)
     row = _transaction_row(session, ref, told, key, number, nozzle, permit)
     new = await queries.insert_transaction(session, row)
     assert new, "the charge point's row is held: no other start can have come between"
@@ -113,7 +113,7 @@ async def read(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
     last_wh = await sessions.add_samples(session, found, told.samples)
     if rules.is_limit_reached(found.limit_e4, found.meter_start_wh, last_wh) and not found.stop_asked:
         await sessions.ask_stop(session, found)
-    nozzle = await sites.nozzle_of_connector(session, ref.device_id, found.connector_number)
+    nozzle = await sessions.nozzle_of(session, ref.device_id, found.connector_number)
     if nozzle is not None and found.state is TransactionState.OPEN:
         drawn_e4 = rules.delivered_e4(found.meter_start_wh, last_wh)
         state = NozzleState.FUELLING
@@ -174,7 +174,7 @@ async def disconnected(session: WriteSession, ref: ChargePointRef, connection: s
     """The connection is gone; its nozzles show it, unless another connection took over."""
     if not await queries.release_connection(session, ref.device_id, connection, session.now()):
         return
-    nozzles = await sites.nozzles_of_charge_point(session, ref.device_id)
+    nozzles = await sessions.nozzles_of(session, ref)
     offline = [sessions.reading_of(ref, nozzle, NozzleState.OFFLINE, session.now()) for nozzle in nozzles]
     await deliveries.read_nozzles(session, offline)
 
@@ -214,7 +214,7 @@ async def _show(
         for each in open_ones:
             await sessions.supersede(session, each)
         open_ones = []
-    nozzle = await sites.nozzle_of_connector(session, ref.device_id, connector_number)
+    nozzle = await sessions.nozzle_of(session, ref.device_id, connector_number)
     if nozzle is None:
         return
     drawn_e4 = 0
@@ -279,8 +279,8 @@ async def _keep_raw(session: WriteSession, ref: ChargePointRef, frame: RawFrame)
 
 def _message(ref: ChargePointRef, frame: RawFrame) -> InboxMessage:
     return InboxMessage(
-        device_id=devices.DeviceId(ref.device_id),
-        operator_id=devices.OperatorId(ref.operator_id),
+        device_id=DeviceId(ref.device_id),
+        operator_id=OperatorId(ref.operator_id),
         station_id=ref.station_id,
         incarnation=frame.connection,
         mid=frame.number,
