@@ -1,0 +1,1 @@
+"""The centre: every module of the platform, and the processes that wire them together."""

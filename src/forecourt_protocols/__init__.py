@@ -1,0 +1,1 @@
+"""Bytes to messages and back, for every wire: no I/O, no clock, no chance. One folder a family."""

@@ -80,7 +80,9 @@ def face(source: Source) -> Iterator[tuple[int, str]]:
 
 @rule("leftover", "Finish it, leave it out, or open an issue; the code holds no promises")
 def leftover(source: Source) -> Iterator[tuple[int, str]]:
-    for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
+    # Reading tokens is slow, so only files that hold such a word at all are read.
+    tokens = tokenize.generate_tokens(io.StringIO(source.text).readline) if MARKER.search(source.text) else ()
+    for token in tokens:
         if token.type == tokenize.COMMENT and (match := MARKER.search(token.string)):
             yield token.start[0], f"`{match.group()}` in a comment"
     for node in source.nodes:
