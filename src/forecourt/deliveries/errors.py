@@ -14,6 +14,6 @@ class DeliveryNotHeld(Refusal):
 
 
 class ReleaseNeedsNozzle(Refusal):
-    """A delivery of an unknown nozzle or product cannot be released; reject it, or register the nozzle first."""
+    """A delivery of an unknown nozzle or product cannot be released; reject it."""
 
     code = "deliveries.release_needs_nozzle"

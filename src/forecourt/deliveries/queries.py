@@ -8,10 +8,13 @@ from sqlalchemy import func, select, update
 
 from forecourt.core.actor import Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, upsert_many
+from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.deliveries.errors import DeliveryNotFound
 from forecourt.deliveries.models import DeliveryRow, NozzleLiveRow
 from forecourt.deliveries.types import Delivery, DeliveryId, DeliveryState, LiveNozzle, Mark
 from forecourt_kit.price import Preset
+
+TOTALIZER_TOLERANCE_E4 = 10_000  # A whole unit: no meter here shows coarser steps.
 
 DELIVERY = (
     DeliveryRow.id,
@@ -40,6 +43,20 @@ DELIVERY = (
     DeliveryRow.source_key,
     DeliveryRow.detail,
 )
+
+
+LIVE = (
+    NozzleLiveRow.nozzle_id,
+    NozzleLiveRow.state,
+    NozzleLiveRow.quantity_e4,
+    NozzleLiveRow.amount_fen,
+    NozzleLiveRow.unit_price_e4,
+    NozzleLiveRow.updated_at,
+)
+
+
+def _live(row: Any) -> LiveNozzle:
+    return LiveNozzle(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping.
 
 
 def _delivery(row: Any) -> Delivery:
@@ -152,26 +169,40 @@ async def upsert_live_many(session: WriteSession, rows: Sequence[Mapping[str, An
     )
 
 
+async def live_many(session: ReadSession, nozzle_ids: Iterable[int]) -> dict[int, LiveNozzle]:
+    """Latest states by nozzle, whatever the operator; for the jobs of this house."""
+    wanted = select(*LIVE).where(NozzleLiveRow.nozzle_id.in_(list(nozzle_ids)))
+    return {row.nozzle_id: _live(row) for row in await session.all(wanted)}
+
+
 async def live_by_station(session: ReadSession, scope: Scope, station_id: int) -> dict[int, LiveNozzle]:
     """Latest states of a station's nozzles."""
-    wanted = select(
-        NozzleLiveRow.nozzle_id,
-        NozzleLiveRow.state,
-        NozzleLiveRow.quantity_e4,
-        NozzleLiveRow.amount_fen,
-        NozzleLiveRow.unit_price_e4,
-        NozzleLiveRow.updated_at,
-    ).where(NozzleLiveRow.station_id == station_id)
+    wanted = select(*LIVE).where(NozzleLiveRow.station_id == station_id)
     if (mine := operator_of(scope)) is not None:
         wanted = wanted.where(NozzleLiveRow.operator_id == mine)
-    return {
-        row[0]: LiveNozzle(
-            nozzle_id=row[0],
-            state=row[1],
-            quantity_e4=row[2],
-            amount_fen=row[3],
-            unit_price_e4=row[4],
-            updated_at=row[5],
+    return {row.nozzle_id: _live(row) for row in await session.all(wanted)}
+
+
+async def check_evidence(session: ReadSession) -> list[Violation]:
+    """A delivery that was taken without a mark agrees with its own totalizers."""
+    moved = DeliveryRow.totalizer_after_e4 - DeliveryRow.totalizer_before_e4
+    wanted = (
+        select(DeliveryRow.id, DeliveryRow.quantity_e4, moved)
+        .where(
+            DeliveryRow.state == DeliveryState.RECORDED,
+            DeliveryRow.totalizer_after_e4 >= DeliveryRow.totalizer_before_e4,
+            func.abs(moved - DeliveryRow.quantity_e4) > TOTALIZER_TOLERANCE_E4,
+        )
+        .limit(VIOLATIONS_MAX)
+    )
+    return [
+        Violation(
+            check="deliveries.quantity_is_totalizer_delta",
+            subject=f"delivery {row[0]}",
+            detail=f"quantity {row[1]}, the totalizer moved {row[2]} (1e-4)",
         )
         for row in await session.all(wanted)
-    }
+    ]
+
+
+CHECKS: tuple[Check, ...] = (check_evidence,)

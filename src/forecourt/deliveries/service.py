@@ -1,7 +1,8 @@
 """Taking deliveries in, in sets, and letting a person decide about the ones that do not add up."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from dataclasses import asdict
+from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -185,28 +186,21 @@ async def read_nozzles(session: WriteSession, readings: Sequence[NozzleReading])
     for reading in sorted(readings, key=lambda each: each.at):
         if (nozzle := nozzles.get((reading.station_id, reading.nozzle_number))) is not None:
             latest[nozzle.id] = (reading, nozzle)
-    rows = [
-        {
-            "nozzle_id": nozzle.id,
-            "operator_id": reading.operator_id,
-            "station_id": reading.station_id,
-            "state": reading.state,
-            "quantity_e4": reading.quantity_e4,
-            "amount_fen": reading.amount_fen,
-            "unit_price_e4": reading.unit_price_e4,
-            "updated_at": reading.at.astimezone(UTC),
-        }
+    live = [
+        LiveNozzle(
+            nozzle_id=nozzle.id,
+            state=reading.state,
+            quantity_e4=reading.quantity_e4,
+            amount_fen=reading.amount_fen,
+            unit_price_e4=reading.unit_price_e4,
+            updated_at=reading.at,
+        )
         for reading, nozzle in latest.values()
     ]
-    await queries.upsert_live_many(session, rows)
-    return [
-        LiveNozzle(
-            nozzle_id=row["nozzle_id"],
-            state=row["state"],
-            quantity_e4=row["quantity_e4"],
-            amount_fen=row["amount_fen"],
-            unit_price_e4=row["unit_price_e4"],
-            updated_at=row["updated_at"],
-        )
-        for row in rows
+    owners = {nozzle.id: (nozzle.operator_id, nozzle.station_id) for _, nozzle in latest.values()}
+    rows = [
+        {**asdict(each), "operator_id": owners[each.nozzle_id][0], "station_id": owners[each.nozzle_id][1]}
+        for each in live
     ]
+    await queries.upsert_live_many(session, rows)
+    return live

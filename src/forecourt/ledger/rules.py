@@ -1,7 +1,10 @@
 """Which lots a spend comes from, where a refund goes back, and what makes a set of legs a transfer."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from forecourt.ledger.types import DrawPolicy, Leg, Lot, LotKind, LotPart, Side
 from forecourt_kit.money import split_fen
@@ -82,3 +85,12 @@ def parts_to_memo(parts: Sequence[LotPart]) -> list[list[object]]:
 
 def parts_from_memo(memo: Sequence[tuple[int, str, int]]) -> tuple[LotPart, ...]:
     return tuple(LotPart(lot, LotKind(kind), fen) for lot, kind, fen in memo)
+
+
+def seal_hash(previous: str, contents: Sequence[Any]) -> str:
+    """SHA-256 over the previous seal and the canonical JSON of every transfer with its legs, by id."""
+    return hashlib.sha256((previous + _canonical(list(contents))).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

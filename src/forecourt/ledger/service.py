@@ -1,13 +1,11 @@
 """Verbs that move money. `post_many` is the only one that writes postings; everything runs in sets."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from forecourt.core.db import WriteSession
-from forecourt.core.db.types import dump_json
 from forecourt.core.errors import Refusal
 from forecourt.ledger import queries, rules
 from forecourt.ledger.errors import GiveBackTooLarge, HoldEnded, HoldNotFound, InsufficientFunds
@@ -141,17 +139,12 @@ async def seal(session: WriteSession) -> int:
             "operator_id": operator_id,
             "sequence": sequence + 1,
             "transfers": len(transfer_ids),
-            "hash": seal_hash(previous, [contents[each] for each in sorted(transfer_ids)]),
+            "hash": rules.seal_hash(previous, [contents[each] for each in sorted(transfer_ids)]),
             "previous": previous,
             "sealed_at": session.now(),
         }
         await queries.insert_seal(session, row, transfer_ids)
     return len(unsealed)
-
-
-def seal_hash(previous: str, contents: Sequence[Any]) -> str:
-    """SHA-256 over the previous seal and the canonical JSON of every transfer with its legs, by id."""
-    return hashlib.sha256((previous + dump_json(list(contents))).encode()).hexdigest()
 
 
 def _wallet_accounts(operator_id: int, member_id: int) -> tuple[Account, Account]:

@@ -33,7 +33,7 @@ PAYMENT_TRANSITIONS: dict[tuple[PaymentState, Outcome], PaymentState] = {
     (_S.CREATED, _O.NOT_FOUND): _S.CREATED,
     (_S.PENDING, _O.NOT_FOUND): _S.UNKNOWN,
     (_S.UNKNOWN, _O.NOT_FOUND): _S.UNKNOWN,
-    # Money after the end is kept apart and goes back by itself. Success is never taken back by a later answer.
+    # Money after the end is kept apart and goes back by itself. Success is never taken back later.
     (_S.CLOSED, _O.PAID): _S.PAID_LATE,
     (_S.FAILED, _O.PAID): _S.PAID_LATE,
 }
@@ -63,7 +63,7 @@ class Step(StrEnum):
 
 
 def next_step(attempt: Attempt, now: datetime, waits: Waits) -> Step:
-    """The next question about an order: until its time is over ask, then end it at the channel, never only here."""
+    """The next question about an order: ask until its time is over, then end it at the channel."""
     if attempt.state not in LIVE:
         return Step.NOTHING
     if attempt.product is Product.CODE:

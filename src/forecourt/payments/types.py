@@ -147,7 +147,7 @@ class NoticeReply:
 
 
 class ForgedNotice(Exception):
-    """The notification's signature, age, serial or content is wrong. Answered as the channel's own failure."""
+    """Wrong signature, age, serial or content. Answered with the channel's own failure."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -179,7 +179,7 @@ class Channel(Protocol):
         ...
 
     async def reverse(self, out_trade_no: str) -> Answer:
-        """End a code payment for good (撤销): CLOSED (money, if any, goes back), PENDING/UNKNOWN: call again."""
+        """End a code payment for good (撤销): CLOSED (money goes back), PENDING or UNKNOWN: again."""
         ...
 
     async def refund(self, order: RefundOrder) -> RefundAnswer: ...
@@ -239,7 +239,7 @@ class RefundSettled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
-    """How long each step of an asked payment waits, in seconds. Settings give them; the values are WeChat's advice."""
+    """How long each step of an asked payment waits. Settings give them; the values are WeChat's advice."""
 
     native_expires_s: int = 300
     native_ask_every_s: int = 10
@@ -344,7 +344,7 @@ class NewBooked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAsked:
-    """A payment to be asked of a channel. `sale_id` is what it is meant for; None for a pre-payment or top-up."""
+    """A payment to be asked of a channel. `sale_id` is what it is meant for, if anything yet."""
 
     payment_id: PaymentId
     operator_id: int

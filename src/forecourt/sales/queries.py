@@ -1,6 +1,6 @@
 """Every statement about sales and authorisations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -8,9 +8,11 @@ from sqlalchemy import select, update
 
 from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, update_many
+from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.deliveries import queries as deliveries
 from forecourt.ledger import queries as ledger
 from forecourt.payments import queries as payments
+from forecourt.sales import rules
 from forecourt.sales.errors import AuthorisationNotFound, SaleNotFound
 from forecourt.sales.models import AuthorisationRow, SaleRow
 from forecourt.sales.types import (
@@ -22,6 +24,7 @@ from forecourt.sales.types import (
     SaleId,
     Story,
 )
+from forecourt.sites import queries as sites
 from forecourt_kit.price import Preset
 
 SALE = (
@@ -68,6 +71,7 @@ AUTHORISATION = (
     AuthorisationRow.created_at,
 )
 LIST_ROWS_MAX = 200
+CHECKED_AT_ONCE = 500  # Sales that `verify` holds in memory.
 
 
 def _sale(row: Any) -> Sale:
@@ -137,7 +141,7 @@ async def set_sales_many(session: WriteSession, rows: Sequence[Mapping[str, Any]
 async def list_sales(session: ReadSession, scope: Scope, wanted: SaleFilter) -> list[Sale]:
     """Newest first."""
     statement = _seen_by(select(*SALE), scope).order_by(SaleRow.id.desc())
-    conditions = [
+    conditions: list[tuple[Any, Callable[[Any], Any]]] = [
         (wanted.station_id, lambda value: SaleRow.station_id == value),
         (wanted.nozzle_id, lambda value: SaleRow.nozzle_id == value),
         (wanted.state, lambda value: SaleRow.state == value),
@@ -261,3 +265,56 @@ async def move_authorisation(
         .values(state=state)
     )
     return touched == 1
+
+
+async def check_amounts(session: ReadSession) -> list[Violation]:
+    """Every sale's amount recomputes from its delivery and its price, to the fen (architecture, the amount rule)."""
+    found: list[Violation] = []
+    after = 0
+    while rows := await session.all(
+        select(*SALE).where(SaleRow.id > after).order_by(SaleRow.id).limit(CHECKED_AT_ONCE)
+    ):
+        sales = [_sale(row) for row in rows]
+        after = sales[-1].id
+        told = await deliveries.deliveries_many(session, [sale.delivery_id for sale in sales])
+        nozzles = await sites.nozzles_many(session, [sale.nozzle_id for sale in sales])
+        for sale in sales:
+            delivery = told.get(sale.delivery_id)
+            detail = "its delivery is missing"
+            if delivery is not None:
+                detail = rules.difference(sale, delivery, nozzles[sale.nozzle_id].display_step_e4)
+            if detail:
+                found.append(
+                    Violation(check="sales.amount_recomputes", subject=f"sale {sale.id}", detail=detail)
+                )
+    return found[:VIOLATIONS_MAX]
+
+
+async def check_payments(session: ReadSession) -> list[Violation]:
+    """What a sale says is paid and given back is what payments say."""
+    found: list[Violation] = []
+    after = 0
+    while rows := await session.all(
+        select(*SALE).where(SaleRow.id > after).order_by(SaleRow.id).limit(CHECKED_AT_ONCE)
+    ):
+        sales = [_sale(row) for row in rows]
+        after = sales[-1].id
+        paid = await payments.payments_of_sales_many(session, [sale.id for sale in sales])
+        ids = {payment.id for each in paid.values() for payment, _, _ in each}
+        refunds = await payments.refunds_of_many(session, ids)
+        back: dict[int, int] = {}
+        for refund in (one for each in refunds.values() for one in each):
+            if refund.sale_id is not None:
+                back[refund.sale_id] = back.get(refund.sale_id, 0) + refund.amount_fen
+        for sale in sales:
+            settled_fen = sum(fen for _, fen, settled in paid.get(sale.id, []) if settled)
+            if (sale.paid_fen, sale.refunded_fen) != (settled_fen, back.get(sale.id, 0)):
+                detail = f"paid {sale.paid_fen} against {settled_fen} fen, "
+                detail += f"given back {sale.refunded_fen} against {back.get(sale.id, 0)}"
+                found.append(
+                    Violation(check="sales.paid_is_settled", subject=f"sale {sale.id}", detail=detail)
+                )
+    return found[:VIOLATIONS_MAX]
+
+
+CHECKS: tuple[Check, ...] = (check_amounts, check_payments)

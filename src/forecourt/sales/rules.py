@@ -1,12 +1,12 @@
 """The sale's and the authorisation's state tables, what a delivery costs, and a sale's story in order."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from forecourt.deliveries.types import Delivery
-from forecourt.pricing.types import BookPrice
-from forecourt.sales.types import AuthorisationState, SaleMark, SaleState, Story
+from forecourt.deliveries.types import Delivery, NozzleState
+from forecourt.pricing.types import BookPrice, PriceId
+from forecourt.sales.types import AuthorisationState, Sale, SaleMark, SaleState, Story
 from forecourt_kit.clock import rfc3339
 from forecourt_kit.ids import to_public
 from forecourt_kit.price import AmountSource, MeterEvidence, gross
@@ -51,6 +51,17 @@ AUTHORISATION_TRANSITIONS: dict[tuple[AuthorisationState, AuthorisationEvent], A
 }
 
 
+FLOWING = frozenset(
+    {NozzleState.STARTED, NozzleState.FUELLING, NozzleState.SUSPENDED, NozzleState.ENDED, NozzleState.OFFLINE}
+)
+USED_WITHIN = timedelta(hours=12)  # Of a grant: the longest fill, and the longest a line may be down with it.
+
+
+def may_expire(nozzle: NozzleState | None, created_at: datetime, now: datetime) -> bool:
+    """Whether an authorisation past its time may end: not while something flows on it, or nobody can know."""
+    return nozzle not in FLOWING or now >= created_at + USED_WITHIN
+
+
 @dataclass(frozen=True, slots=True)
 class PricedDelivery:
     price_id: int | None
@@ -87,6 +98,19 @@ def priced(delivery: Delivery, book: BookPrice | None, display_step_e4: int) -> 
     return PricedDelivery(
         book.price_id, unit_price_e4, result.gross_fen, result.source, tuple(dict.fromkeys(marks))
     )
+
+
+def difference(sale: Sale, delivery: Delivery, display_step_e4: int) -> str:
+    """What of a sale does not follow from its delivery and its own price; empty when all does."""
+    if (sale.quantity_e4, sale.unit) != (delivery.quantity_e4, delivery.unit):
+        return f"quantity {sale.quantity_e4} {sale.unit}, delivered {delivery.quantity_e4} {delivery.unit}"
+    if sale.due_fen != sale.gross_fen - sale.discount_fen:
+        return f"due {sale.due_fen} fen is not gross {sale.gross_fen} less discount {sale.discount_fen}"
+    book = None if sale.price_id is None else BookPrice(PriceId(sale.price_id), sale.unit_price_e4)
+    again = priced(delivery, book, display_step_e4)
+    if again.gross_fen != sale.gross_fen:
+        return f"gross {sale.gross_fen} fen, recomputed {again.gross_fen}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,7 @@ async def allocate(
 async def apply_notice(
     session: WriteSession, actor: Actor, provider: Tender, operator_id: int, notice: Notice, waits: Waits
 ) -> str:
-    """Take a verified notification. Gives its effect: `applied`, `repeated`, `unknown_order`, `unknown_refund`."""
+    """Take a verified notification. Its effect: `applied`, `repeated`, `unknown_order`, `unknown_refund`."""
     effect, payment_id = "unknown_order", None
     if notice.payment is not None:
         attempt = await queries.attempt_by_number(

@@ -1,4 +1,4 @@
-"""Permission before flow, as rows: pre-payment and the bound nozzle (绑枪). Limits are tested before anything flows."""
+"""Permission before flow, as rows: pre-payment and the bound nozzle (绑枪); limits are tested first."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,6 +7,7 @@ from typing import Any
 from forecourt.core import outbox
 from forecourt.core.actor import Actor, Scope, operator_of
 from forecourt.core.db import WriteSession
+from forecourt.deliveries import queries as deliveries
 from forecourt.devices import service as devices
 from forecourt.devices.types import CommandKind
 from forecourt.ledger import service as ledger
@@ -14,7 +15,7 @@ from forecourt.payments import service as payments
 from forecourt.payments.types import Attempt, NewAsked, PaymentId, PaymentPurpose, Product, Tender, Waits
 from forecourt.pricing import service as pricing
 from forecourt.pricing.types import Quote
-from forecourt.sales import queries
+from forecourt.sales import queries, rules
 from forecourt.sales.errors import (
     AuthorisationEndedAlready,
     NozzleBusy,
@@ -111,9 +112,8 @@ async def _free_nozzle(session: WriteSession, scope: Scope, nozzle_id: int) -> t
     mine = operator_of(scope)
     if nozzle is None or (mine is not None and nozzle.operator_id != mine):
         raise NozzleNotFound(nozzle_id=to_public(nozzle_id))
-    await sites.lock_nozzle(
-        session, nozzle.id, nozzle.operator_id
-    )  # Two grants at once: the second sees the first.
+    # Two grants at once: the second waits here and then sees the first.
+    await sites.lock_nozzle(session, nozzle.id, nozzle.operator_id)
     if nozzle.id in await queries.live_authorisations_many(session, [nozzle.id]):
         raise NozzleBusy(nozzle_id=to_public(nozzle.id))
     now = session.now()
@@ -208,8 +208,12 @@ async def release(session: WriteSession, actor: Actor, authorisation_id: Authori
 async def expire_authorisations(session: WriteSession, actor: Actor) -> int:
     """End what nobody used in time; a clock job."""
     ended = 0
-    for each in await queries.expired_authorisations_many(session, session.now(), EXPIRED_MAX):
-        ended += await _end(session, actor, each, AuthorisationState.EXPIRED)
+    expired = await queries.expired_authorisations_many(session, session.now(), EXPIRED_MAX)
+    live = await deliveries.live_many(session, [each.nozzle_id for each in expired])
+    for each in expired:
+        state = live[each.nozzle_id].state if each.nozzle_id in live else None
+        if rules.may_expire(state, each.created_at, session.now()):
+            ended += await _end(session, actor, each, AuthorisationState.EXPIRED)
     return ended
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from forecourt.core import idempotency, outbox
 from forecourt.core.actor import Actor, Device
 from forecourt.core.db import WriteSession
-from forecourt.core.errors import Forbidden, Refusal
+from forecourt.core.errors import Forbidden, IdempotencyKeyReused, Refusal
 from forecourt.core.idempotency import Ask
 from forecourt.payments import queries as payment_queries
 from forecourt.payments import service as payments
@@ -60,7 +60,7 @@ async def pay_many(session: WriteSession, checkouts: Sequence[Checkout]) -> list
             fresh.append(at)
     sales = await queries.lock_sales_many(session, [checkouts[at].sale_id for at in fresh])
     planned: dict[int, NewBooked] = {}
-    owed = {sale.id: sale.owed_fen for sale in sales.values()}
+    owed: dict[int, int] = {sale.id: sale.owed_fen for sale in sales.values()}
     for at in fresh:
         plan = _plan(session, checkouts[at], sales.get(checkouts[at].sale_id), owed)
         if isinstance(plan, Refusal):
@@ -89,7 +89,7 @@ async def pay_many(session: WriteSession, checkouts: Sequence[Checkout]) -> list
 def _twin(each: Checkout, first: Checkout) -> Refusal:
     """The same key twice in one call: the first is still under way."""
     same = each.input_hash == first.input_hash
-    return SaleBeingPaid(key=each.key) if same else idempotency.IdempotencyKeyReused(key=each.key)
+    return SaleBeingPaid(key=each.key) if same else IdempotencyKeyReused(key=each.key)
 
 
 def _stored(receipt: Receipt) -> dict[str, object]:
@@ -241,7 +241,7 @@ async def _move(session: WriteSession, sale: Sale, state: SaleState) -> None:
 
 
 async def settle_received(session: WriteSession, actor: Actor, payment_id: int) -> None:
-    """A channel's money is in: settle the sales it was meant for; what nobody owes goes to suspense and back."""
+    """A channel's money is in: settle what it was meant for; what nobody owes goes to suspense and back."""
     payment = await payment_queries.get_payment(session, actor.scope, payment_id)
     links = await payment_queries.sales_of_payment(session, payment.id, payment.operator_id)
     sales = await queries.lock_sales_many(session, [sale_id for sale_id, _, _ in links])
@@ -329,18 +329,15 @@ async def refund(
             to_give_fen -= part_fen
     assert to_give_fen == 0, "a sale's payments and its paid amount differ"
     all_back = amount_fen == left_fen
-    row = {
-        "id": sale.id,
-        "refunded_fen": sale.refunded_fen + amount_fen,
-        "state": SaleState.REFUNDED if all_back and sale.state is SaleState.PAID else sale.state,
-    }
+    state = SaleState.REFUNDED if all_back and sale.state is SaleState.PAID else sale.state
+    row = {"id": sale.id, "refunded_fen": sale.refunded_fen + amount_fen, "state": state}
     await queries.set_sales_many(session, [row])
     event = SaleChanged(
         operator_id=sale.operator_id,
         sale_id=sale.id,
         station_id=sale.station_id,
         nozzle_id=sale.nozzle_id,
-        state=row["state"].value,
+        state=state.value,
     )
     await outbox.add(session, event)
     await idempotency.finish(session, ask, {"refunds": [each.id for each in refunds]})
