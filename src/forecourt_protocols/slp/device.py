@@ -54,7 +54,7 @@ class JournalState(NamedTuple):
 
 
 class Outbound(NamedTuple):
-    """A journal record of class 1 to 3 to be sent. `reply` marks the answer to a command."""
+    """A journal record to be sent. `reply` marks the answer to a command."""
 
     mid: int
     record_class: int
@@ -144,6 +144,12 @@ class DeviceSession:
                 sender.push(messages.void_record(sender.highest_mid + 1))
             if sender.room() <= 0:
                 return
+            if record.record_class == RecordClass.LATEST:
+                # Telemetry that was journalled is sent once like all telemetry; its id stays void.
+                if len(record.body) + messages.RECORD.size <= self._record_bytes_max:
+                    self.push_live(record.channel, record.content_format, record.body)
+                sender.push(messages.void_record(record.mid))
+                continue
             reply = messages.RFLAG_REPLY if record.reply else 0
             rflags = record.record_class << messages.CLASS_SHIFT | reply
             sender.push(Record(rflags, record.channel, record.content_format, record.mid, record.body))

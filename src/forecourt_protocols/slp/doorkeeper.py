@@ -26,11 +26,12 @@ _ANSWER_S = 5.0  # A HELLO not answered by the application for so long is report
 class WelcomeTerms:
     """What the application adds to WELCOME.
 
-    `committed_mid`: every message of this device and incarnation up to it is durable; None when nothing is
-    known of this incarnation. `redirect`: "host:port" when another gateway serves this device.
+    `highest_mid`: the highest message id of this device and incarnation that is durable, None when there is
+    none. It need not be free of holes below: it only shows whether a journal or the store went back in time.
+    `redirect`: "host:port" when another gateway serves this device.
     """
 
-    committed_mid: int | None
+    highest_mid: int | None
     config_version: int = 0
     script_version: int = 0
     redirect: str = ""
@@ -140,7 +141,7 @@ class Doorkeeper:
         server_random = self._random_bytes(crypto.RANDOM_BYTES)
         randoms = hello.client_random + server_random
         keys = handshake.SessionKeys(psk, randoms, header.device_id, header.epoch, header.key_id)
-        welcome = self._welcome(header.device_id, header.epoch, WelcomeTerms(committed_mid=0), 0, 0)
+        welcome = self._welcome(header.device_id, header.epoch, WelcomeTerms(highest_mid=None), 0, 0)
         jump = handshake.seal_welcome(
             keys.sealer(crypto.DOWN), server_random, welcome(min(last_epoch + 1, EPOCH_MAX))
         )
@@ -154,11 +155,11 @@ class Doorkeeper:
         psk = self._keys(hello.device_id, hello.key_id)
         if device is None or device.hello != (hello.epoch, hello.client_random) or psk is None:
             return []  # A later HELLO has taken its place, or the key was revoked meanwhile.
-        events = [] if terms.redirect else self._enter_journal(device, hello, terms.committed_mid)
+        events = [] if terms.redirect else self._enter_journal(device, hello, terms.highest_mid)
         server_random = self._random_bytes(crypto.RANDOM_BYTES)
         randoms = hello.client_random + server_random
         keys = handshake.SessionKeys(psk, randoms, hello.device_id, hello.epoch, hello.key_id)
-        make = self._welcome(hello.device_id, hello.epoch, terms, device.receiver.com_base, credit)
+        make = self._welcome(hello.device_id, hello.epoch, terms, device.com_base, credit)
         device.welcome = handshake.seal_welcome(keys.sealer(crypto.DOWN), server_random, make(0))
         device.welcome_at_s = now_s
         device.last_epoch = max(device.last_epoch, hello.epoch)
@@ -211,19 +212,21 @@ class Doorkeeper:
 
     @staticmethod
     def _enter_journal(
-        device: ServerDevice, hello: HelloAccepted, committed_mid: int | None
+        device: ServerDevice, hello: HelloAccepted, highest_mid: int | None
     ) -> list[ServerEvent]:
-        """Take up this journal where it was left, and see whether it or the store went back in time."""
+        """Take up this journal where it was left, and see whether it or the store went back in time.
+
+        A device discards only what it was told is committed, so everything below its oldest id is.
+        """
+        discarded = hello.oldest_mid - 1
         if device.incarnation != hello.incarnation:
             device.incarnation = hello.incarnation
-            device.receiver = Receiver(hello.oldest_mid - 1 if committed_mid is None else committed_mid)
-        receiver = device.receiver
-        receiver.skip_to(committed_mid or 0)
-        device.held = hello.next_mid <= receiver.com_base
-        if device.held:
-            return [JournalRolledBack(hello.device_id, hello.next_mid, receiver.com_base)]
-        if hello.oldest_mid - 1 <= receiver.base:
-            return []
-        missing = MessagesMissing(hello.device_id, receiver.base + 1, hello.oldest_mid - 1)
-        receiver.skip_to(hello.oldest_mid - 1)
-        return [missing]
+            device.receiver = Receiver(discarded)
+        known = max(highest_mid or 0, device.receiver.base)
+        device.held_at_mid = known if hello.next_mid <= known else 0
+        if device.held_at_mid:
+            return [JournalRolledBack(hello.device_id, hello.next_mid, known)]
+        device.receiver.skip_to(discarded)
+        if highest_mid is not None and highest_mid < discarded:
+            return [MessagesMissing(hello.device_id, highest_mid + 1, discarded)]
+        return []

@@ -28,7 +28,7 @@ class Message(NamedTuple):
 
 
 class HelloAccepted(NamedTuple):
-    """A device proved its key. Find its committed message id, then call `server.welcome`."""
+    """A device proved its key. Find its highest durable message id, then call `server.welcome`."""
 
     device_id: int
     key_id: int
@@ -63,7 +63,7 @@ class JournalRolledBack(NamedTuple):
 
     device_id: int
     next_mid: int
-    com_base: int
+    highest_mid: int
 
 
 class MessagesMissing(NamedTuple):

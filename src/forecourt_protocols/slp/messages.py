@@ -29,7 +29,7 @@ CLOSE: Final = Struct(">HH")
 COMMAND: Final = Struct(">QQ")
 FRAGMENT_ACK: Final = Struct(">Q")
 
-LINK_CHANNEL: Final = 0  # The protocol's own; applications have 1 to 255.
+LINK_CHANNEL: Final = 255  # The protocol's own; applications have 0 to 254.
 LINK_VOID: Final = 0  # Format on the link channel, class 1, no body: this message id carries nothing.
 LINK_FRAGMENT_ACK: Final = 1  # Format on the link channel, class 0, MID of the message, u64 of its fragments.
 

@@ -186,7 +186,7 @@ class Server:
         receiver = device.receiver
         device_id, incarnation, append = device.device_id, device.incarnation, receipt.messages.append
         accepting = (
-            self._accepting and not device.held and receiver.uncommitted < limits.UNSTORED_MESSAGES_MAX
+            self._accepting and not device.held_at_mid and receiver.uncommitted < limits.UNSTORED_MESSAGES_MAX
         )
         urgent, reliable = not accepting, False
         new = tuple.__new__
@@ -287,7 +287,7 @@ class Server:
     # -- The application's side ----------------------------------------------------------------------
 
     def welcome(self, hello: HelloAccepted, answer: WelcomeTerms, now_s: float) -> list[ServerEvent]:
-        """Answer a device that proved its key, once its committed message id is known."""
+        """Answer a device that proved its key, once its highest durable message id is known."""
         return self._doorkeeper.welcome(hello, answer, self._credit, now_s)
 
     def committed(self, messages_stored: Iterable[Message]) -> None:

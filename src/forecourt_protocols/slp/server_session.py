@@ -53,7 +53,7 @@ class ServerDevice:
         "commands",
         "current",
         "device_id",
-        "held",
+        "held_at_mid",
         "hello",
         "hello_at_s",
         "incarnation",
@@ -78,10 +78,15 @@ class ServerDevice:
         self.welcome_at_s = float("-inf")
         self.incarnation = b""
         self.receiver = Receiver(0)
-        self.held = False
+        self.held_at_mid = 0  # Of a journal that went back in time: the id it should be behind. Else 0.
         self.commands: dict[int, OutgoingCommand] = {}
         rate = limits.STRANGE_ADDRESS_FRAMES_PER_S
         self.strange_frames = TokenBucket(rate, rate * limits.BURST_FACTOR)
+
+    @property
+    def com_base(self) -> int:
+        """Told in WELCOME. A journal that went back in time sees by it that it is behind."""
+        return max(self.receiver.com_base, self.held_at_mid)
 
     @property
     def newest_epoch(self) -> int:
@@ -175,7 +180,7 @@ class ServerSession:
     def ack_block(self, now_s: float, credit_max: int) -> bytes:
         receiver = self.device.receiver
         credit = 0
-        if not self.device.held:
+        if not self.device.held_at_mid:
             credit = max(0, min(credit_max, limits.UNSTORED_MESSAGES_MAX - receiver.uncommitted))
         self.starved = credit == 0
         delay_ms = min(max(int((now_s - self.data_at_s) * 1000), 0), 0xFFFF)

@@ -75,7 +75,7 @@ class Receiver:
 
     def take(self, record: Record) -> tuple[Record, ...] | None:
         """The messages that this record completes, in order; None when it is a duplicate or too far ahead."""
-        if record[3] == self.base + 1 and not self.bitmap and record[1] and not record[6]:
+        if record[3] == self.base + 1 and not self.bitmap and record[1] != LINK_CHANNEL and not record[6]:
             self.base = record[3]  # The common case: the next message, whole, nothing waiting.
             return (record,)
         ahead = record.mid - self.base - 1

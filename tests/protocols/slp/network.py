@@ -72,11 +72,8 @@ class Store:
                 self.rows[key] = message
                 self.order.append(message)
 
-    def committed_mid(self, device_id: int, incarnation: bytes) -> int | None:
-        mid = 0
-        while (device_id, incarnation, mid + 1) in self.rows:
-            mid += 1
-        return mid or None
+    def highest_mid(self, device_id: int, incarnation: bytes) -> int | None:
+        return max((key[2] for key in self.rows if key[:2] == (device_id, incarnation)), default=None)
 
 
 class World:
@@ -164,8 +161,8 @@ class Centre:
         self.events += events
         for event in events:
             if isinstance(event, HelloAccepted):
-                mid = self.store.committed_mid(event.device_id, event.incarnation)
-                self.events += self.server.welcome(event, WelcomeTerms(committed_mid=mid), self.world.now_s)
+                mid = self.store.highest_mid(event.device_id, event.incarnation)
+                self.events += self.server.welcome(event, WelcomeTerms(highest_mid=mid), self.world.now_s)
 
     def _commit(self) -> None:
         if self._committing or not self._waiting or not self.store_works:

@@ -59,7 +59,7 @@ class Pair:
         self.server.committed(receipt.messages)
         for event in receipt.events:
             if isinstance(event, HelloAccepted):
-                self.server.welcome(event, WelcomeTerms(committed_mid=None), self.now_s)
+                self.server.welcome(event, WelcomeTerms(highest_mid=None), self.now_s)
         return self.down()
 
     def to_device(self, frame: bytes) -> list[DeviceEvent]:
@@ -349,7 +349,7 @@ class TestHandshake:
         receipt = pair.server.receive(hello, pair.now_s, HOME)
         (event,) = receipt.events
         assert isinstance(event, HelloAccepted)
-        pair.server.welcome(event, WelcomeTerms(committed_mid=None, redirect="h" * 40 + ":65535"), pair.now_s)
+        pair.server.welcome(event, WelcomeTerms(highest_mid=None, redirect="h" * 40 + ":65535"), pair.now_s)
         ((welcome, _),) = pair.down()
         assert len(welcome) <= 160
         assert len(reset_frame(Pair())) == 40
@@ -369,7 +369,7 @@ class TestHandshake:
         receipt = pair.server.receive(pair.hello(), pair.now_s, HOME)
         assert isinstance(receipt.events[0], HelloAccepted)
         pair.server.welcome(
-            receipt.events[0], WelcomeTerms(committed_mid=None, redirect="gw2.example:7100"), pair.now_s
+            receipt.events[0], WelcomeTerms(highest_mid=None, redirect="gw2.example:7100"), pair.now_s
         )
         events = pair.to_device(pair.down()[0][0])
         assert events[0] == ("gw2.example", 7100)
