@@ -49,6 +49,8 @@ Handler = Callable[[Delivery], Awaitable[None]]  # Returning acknowledges; raisi
 
 
 class Bus(Protocol):
+    reads_outbox: bool  # The bus delivers from the outbox table itself: numbered means published.
+
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """Make the durable queues; at deploy and at start, never on the fly."""
         ...
