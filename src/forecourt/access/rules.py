@@ -137,9 +137,19 @@ def fits(role: Role, operator_id: OperatorId) -> bool:
 
 PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX = 8, 128
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{2,63}")
-COMMON = frozenset(
-    ["00000000", "11111111", "12341234", "12344321", "123456", "1234567", "12345678", "123456789", "1234567890", "123123123", "123321123", "123qwe123", "147258369", "159357456", "1q2w3e4r", "1q2w3e4r5t", "1qaz2wsx", "20002000", "22222222", "33333333", "520131400", "5201314520", "66666666", "77777777", "87654321", "88888888", "987654321", "99999999", "a1234567", "a12345678", "a123456789", "aa123456", "aa12345678", "aaaaaaaa", "abc12345", "abc123456", "abcd1234", "abcdefgh", "admin123", "admin1234", "admin12345", "admin123456", "administrator", "asdfasdf", "asdfghjk", "asdfghjkl", "baseball", "changeme", "computer", "dragon12", "football", "iloveyou", "iloveyou1", "internet", "jennifer", "letmein1", "liverpool", "michelle", "monkey12", "p@ssw0rd", "p@ssword", "pass1234", "passw0rd", "password", "password1", "password12", "password123", "password1234", "princess", "princess1", "q1w2e3r4", "qazwsxedc", "qq123456", "qwer1234", "qwerasdf", "qwerty12", "qwerty123", "qwertyui", "qwertyuiop", "root1234", "superman", "sunshine", "test1234", "trustno1", "welcome1", "welcome123", "whatever", "woaini123", "woaini1314", "woaini520", "wodemima", "xiaoming", "zaq12wsx", "zxcvbnm1", "zxcvbnm123", "forecourt", "forecourt1", "gasstation", "petrol123"]
-)
+COMMON_WORDS = """
+    00000000 11111111 12341234 12344321 123456 1234567 12345678 123456789 1234567890 123123123 123321123
+    123qwe123 147258369 159357456 1q2w3e4r 1q2w3e4r5t 1qaz2wsx 20002000 22222222 33333333 520131400 5201314520
+    66666666 77777777 87654321 88888888 987654321 99999999 a1234567 a12345678 a123456789 aa123456 aa12345678
+    aaaaaaaa abc12345 abc123456 abcd1234 abcdefgh admin123 admin1234 admin12345 admin123456 administrator
+    asdfasdf asdfghjk asdfghjkl baseball changeme computer dragon12 football iloveyou iloveyou1 internet
+    jennifer letmein1 liverpool michelle monkey12 p@ssw0rd p@ssword pass1234 passw0rd password password1
+    password12 password123 password1234 princess princess1 q1w2e3r4 qazwsxedc qq123456 qwer1234 qwerasdf
+    qwerty12 qwerty123 qwertyui qwertyuiop root1234 superman sunshine test1234 trustno1 welcome1 welcome123
+    whatever woaini123 woaini1314 woaini520 wodemima xiaoming zaq12wsx zxcvbnm1 zxcvbnm123 forecourt
+    forecourt1 gasstation petrol123
+"""
+COMMON = frozenset(COMMON_WORDS.split())
 
 
 def weakness(password: str, login: str) -> str | None:

@@ -88,6 +88,11 @@ async def count_try(session: WriteSession, subject: str, budget: rules.Budget) -
     return TooManyTries(max(1, int((window_ends_at - session.now()).total_seconds()) + 1))
 
 
+async def count_enrolment_try(session: WriteSession, ip: str) -> TooManyTries | None:
+    """Count a try to enrol a device from an address; a returned refusal when there were too many."""
+    return await count_try(session, f"enrol:{ip}", rules.ENROL_FROM_ADDRESS)
+
+
 async def begin_log_in(session: WriteSession, login: str, ip: str) -> Candidate | TooManyTries:
     """Count the try, then say whose password to verify. A returned `TooManyTries` keeps its count."""
     found = await queries.find_password(session, login)

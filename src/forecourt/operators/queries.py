@@ -18,9 +18,9 @@ def _info(row: Row[Any]) -> OperatorInfo:
     return OperatorInfo(id=OperatorId(row.id), code=row.code, name=row.name, created_at=row.created_at)
 
 
-def _seen_by(scope: Scope) -> Select[Any]:
+def _seen_by(scope: Scope) -> Select[*tuple[Any, ...]]:
     own = operator_of(scope)
-    found: Select[Any] = select(*COLUMNS)
+    found = select(*COLUMNS)
     return found if own is None else found.where(OperatorRow.id == own)
 
 

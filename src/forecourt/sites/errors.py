@@ -1,3 +1,7 @@
+"""When the answer about sites is no."""
+
+from http import HTTPStatus
+
 from forecourt.core.errors import NotFound, Refusal
 
 
@@ -19,31 +23,26 @@ class ProductNotFound(NotFound):
     code = "sites.product_not_found"
 
 
-class TankNotFound(NotFound):
-    """There is no such tank on this station."""
-
-    code = "sites.tank_not_found"
-
-
 class NumberTaken(Refusal):
-    """That number is taken on this station."""
+    """This number is in use on the station."""
 
     code = "sites.number_taken"
 
 
-class CodeTaken(Refusal):
-    """Another product has that code."""
+class ProductCodeTaken(Refusal):
+    """Another product of this operator has this code."""
 
-    code = "sites.code_taken"
-
-
-class UnitsDiffer(Refusal):
-    """A nozzle sells a product of its own unit only."""
-
-    code = "sites.units_differ"
+    code = "sites.product_code_taken"
 
 
-class SupplyInThePast(Refusal):
-    """What a nozzle sold before cannot be rewritten; a change starts now or later, after the last one."""
+class SupplyMismatch(Refusal):
+    """The product's energy or unit is not the nozzle's, or the tank holds another product."""
 
-    code = "sites.supply_in_the_past"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "sites.supply_mismatch"
+
+
+class SupplyOverlaps(Refusal):
+    """The nozzle's supply was already changed at or after this time."""
+
+    code = "sites.supply_overlaps"

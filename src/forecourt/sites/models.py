@@ -1,6 +1,8 @@
+"""Tables of sites."""
+
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forecourt.core.db import Big, Code, Key, Model, Text, UtcTime
@@ -10,14 +12,13 @@ from forecourt_kit.quantity import Unit
 
 class StationRow(Model):
     __tablename__ = "station"
-    __table_args__ = (CheckConstraint("day_cut_min >= 0 AND day_cut_min < 1440", name="day_cut"),)
+    __table_args__ = (Index("ix_station_operator", "operator_id", "id"),)
 
     id: Mapped[int] = mapped_column(Big(), primary_key=True, autoincrement=False)
-    operator_id: Mapped[int] = mapped_column(Big(), index=True)
+    operator_id: Mapped[int] = mapped_column(Big())
     name: Mapped[str] = mapped_column(Text(80))
     timezone: Mapped[str] = mapped_column(Key(64))
     day_cut_min: Mapped[int] = mapped_column(Big())
-    created_at: Mapped[datetime] = mapped_column(UtcTime())
 
 
 class DispenserRow(Model):
@@ -28,6 +29,7 @@ class DispenserRow(Model):
     operator_id: Mapped[int] = mapped_column(Big(), index=True)
     station_id: Mapped[int] = mapped_column(Big())
     number: Mapped[int] = mapped_column(Big())
+    claim: Mapped[int] = mapped_column(Big(), index=True)
 
 
 class NozzleRow(Model):
@@ -35,8 +37,6 @@ class NozzleRow(Model):
     __table_args__ = (
         UniqueConstraint("station_id", "number"),
         UniqueConstraint("charge_point_device_id", "connector_number"),
-        CheckConstraint("number > 0", name="number"),
-        CheckConstraint("display_step_e4 > 0", name="display_step"),
     )
 
     id: Mapped[int] = mapped_column(Big(), primary_key=True, autoincrement=False)
@@ -51,6 +51,7 @@ class NozzleRow(Model):
     totalizer_modulus_e4: Mapped[int] = mapped_column(Big())
     charge_point_device_id: Mapped[int | None] = mapped_column(Big())
     connector_number: Mapped[int | None] = mapped_column(Big())
+    claim: Mapped[int] = mapped_column(Big(), index=True)
 
 
 class ProductRow(Model):
@@ -59,10 +60,11 @@ class ProductRow(Model):
 
     id: Mapped[int] = mapped_column(Big(), primary_key=True, autoincrement=False)
     operator_id: Mapped[int] = mapped_column(Big())
-    code: Mapped[str] = mapped_column(Key(20))
+    code: Mapped[str] = mapped_column(Key(32))
     name: Mapped[str] = mapped_column(Text(80))
     energy: Mapped[Energy] = mapped_column(Code(Energy))
     unit: Mapped[Unit] = mapped_column(Code(Unit))
+    claim: Mapped[int] = mapped_column(Big(), index=True)
 
 
 class TankRow(Model):
@@ -75,16 +77,14 @@ class TankRow(Model):
     number: Mapped[int] = mapped_column(Big())
     product_id: Mapped[int] = mapped_column(Big())
     capacity_e4: Mapped[int] = mapped_column(Big())
+    claim: Mapped[int] = mapped_column(Big(), index=True)
 
 
-class SupplyRow(Model):
-    """What a nozzle sells from when to when. Intervals of one nozzle never overlap."""
+class NozzleSupplyRow(Model):
+    """What a nozzle sells from when to when. Rows of one nozzle never overlap; an open end is the present."""
 
     __tablename__ = "nozzle_supply"
-    __table_args__ = (
-        UniqueConstraint("nozzle_id", "valid_from"),
-        Index("ix_nozzle_supply_lookup", "nozzle_id", "valid_from", "valid_to"),
-    )
+    __table_args__ = (UniqueConstraint("nozzle_id", "valid_from"),)
 
     id: Mapped[int] = mapped_column(Big(), primary_key=True, autoincrement=False)
     operator_id: Mapped[int] = mapped_column(Big(), index=True)

@@ -1,320 +1,276 @@
-"""Every statement about stations and what stands on them."""
+"""Every statement about sites."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, or_, select, true, update
 
-from forecourt.core.actor import OperatorId, Scope, operator_of
-from forecourt.core.db import Model, ReadSession, WriteSession
+from forecourt.core.actor import Scope, operator_of
+from forecourt.core.db import ReadSession, WriteSession, insert_new
 from forecourt.sites.errors import NozzleNotFound, ProductNotFound, StationNotFound
-from forecourt.sites.models import DispenserRow, NozzleRow, ProductRow, StationRow, SupplyRow, TankRow
-from forecourt.sites.types import (
-    DispenserId,
-    Nozzle,
-    NozzleId,
-    Product,
-    ProductId,
-    Station,
-    StationId,
-    Supply,
-    Tank,
-    TankId,
+from forecourt.sites.models import (
+    DispenserRow,
+    NozzleRow,
+    NozzleSupplyRow,
+    ProductRow,
+    StationRow,
+    TankRow,
 )
+from forecourt.sites.types import Dispenser, Nozzle, NozzleId, Product, Station, Supply, Tank
 
-LIST_ROWS_MAX = 500
+STATION = StationRow.__table__.c
+DISPENSER = DispenserRow.__table__.c
+NOZZLE = NozzleRow.__table__.c
+PRODUCT = ProductRow.__table__.c
+TANK = TankRow.__table__.c
+SUPPLY = NozzleSupplyRow.__table__.c
 
-STATION = (
-    StationRow.id,
-    StationRow.operator_id,
-    StationRow.name,
-    StationRow.timezone,
-    StationRow.day_cut_min,
-)
-NOZZLE = (
-    NozzleRow.id,
-    NozzleRow.operator_id,
-    NozzleRow.station_id,
-    NozzleRow.dispenser_id,
-    NozzleRow.number,
-    NozzleRow.energy,
-    NozzleRow.unit,
-    NozzleRow.payment_policy,
-    NozzleRow.display_step_e4,
-    NozzleRow.totalizer_modulus_e4,
-    NozzleRow.charge_point_device_id,
-    NozzleRow.connector_number,
-)
-PRODUCT = (
-    ProductRow.id,
-    ProductRow.operator_id,
-    ProductRow.code,
-    ProductRow.name,
-    ProductRow.energy,
-    ProductRow.unit,
-)
-TANK = (
-    TankRow.id,
-    TankRow.operator_id,
-    TankRow.station_id,
-    TankRow.number,
-    TankRow.product_id,
-    TankRow.capacity_e4,
-)
+NOZZLE_COLUMNS = [NOZZLE[name] for name in Nozzle.__dataclass_fields__]
+PRODUCT_COLUMNS = [PRODUCT[name] for name in Product.__dataclass_fields__]
+TANK_COLUMNS = [TANK[name] for name in Tank.__dataclass_fields__]
+SUPPLY_COLUMNS = [SUPPLY[name] for name in Supply.__dataclass_fields__]
+STATION_COLUMNS = [STATION[name] for name in Station.__dataclass_fields__]
 
 
-def _station(row: Any) -> Station:
-    return Station(
-        id=StationId(row[0]),
-        operator_id=OperatorId(row[1]),
-        name=row[2],
-        timezone=row[3],
-        day_cut_min=row[4],
+def _mine(scope: Scope, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """Rows of the scope's operator; the platform and the system see all."""
+    own = operator_of(scope)
+    return true() if own is None else column == own
+
+
+# --------------------------------------------------------------------------------------------- stations
+
+
+async def get_station(session: ReadSession, scope: Scope, station_id: int) -> Station:
+    row = await session.first(
+        select(*STATION_COLUMNS).where(STATION.id == station_id, _mine(scope, STATION.operator_id))
     )
+    if row is None:
+        raise StationNotFound
+    return Station(**row._mapping)  # noqa: SLF001  (SQLAlchemy's name for a public attribute.)
 
 
-def _nozzle(row: Any) -> Nozzle:
-    return Nozzle(
-        id=NozzleId(row[0]),
-        operator_id=OperatorId(row[1]),
-        station_id=StationId(row[2]),
-        dispenser_id=None if row[3] is None else DispenserId(row[3]),
-        number=row[4],
-        energy=row[5],
-        unit=row[6],
-        payment_policy=row[7],
-        display_step_e4=row[8],
-        totalizer_modulus_e4=row[9],
-        charge_point_device_id=row[10],
-        connector_number=row[11],
+async def stations_many(session: ReadSession, scope: Scope, station_ids: Iterable[int]) -> dict[int, Station]:
+    found = select(*STATION_COLUMNS).where(
+        STATION.id.in_(list(station_ids)), _mine(scope, STATION.operator_id)
     )
+    return {row.id: Station(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
 
 
-def _product(row: Any) -> Product:
-    return Product(
-        id=ProductId(row[0]),
-        operator_id=OperatorId(row[1]),
-        code=row[2],
-        name=row[3],
-        energy=row[4],
-        unit=row[5],
-    )
+async def list_stations(
+    session: ReadSession, scope: Scope, *, limit: int, after: int | None = None
+) -> list[Station]:
+    """Newest first."""
+    found = select(*STATION_COLUMNS).where(_mine(scope, STATION.operator_id))
+    if after is not None:
+        found = found.where(STATION.id < after)
+    rows = await session.all(found.order_by(STATION.id.desc()).limit(limit))
+    return [Station(**row._mapping) for row in rows]  # noqa: SLF001
 
 
-def _tank(row: Any) -> Tank:
-    return Tank(
-        id=TankId(row[0]),
-        operator_id=OperatorId(row[1]),
-        station_id=StationId(row[2]),
-        number=row[3],
-        product_id=ProductId(row[4]),
-        capacity_e4=row[5],
-    )
+async def insert_station(session: WriteSession, scope: Scope, station: Station) -> None:
+    _check_tenant(scope, station.operator_id)
+    await session.insert_many(StationRow, [asdict(station)])
 
 
-async def insert(session: WriteSession, model: type[Model], row: Mapping[str, Any], operator_id: int) -> None:
-    """One new row of this module's tables."""
-    assert row["operator_id"] == operator_id
-    await session.insert_many(model, [row])
-
-
-async def insert_station(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, StationRow, row, operator_id)
-
-
-async def insert_dispenser(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, DispenserRow, row, operator_id)
-
-
-async def insert_nozzle(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, NozzleRow, row, operator_id)
-
-
-async def insert_product(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, ProductRow, row, operator_id)
-
-
-async def insert_tank(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, TankRow, row, operator_id)
-
-
-async def insert_supply(session: WriteSession, row: Mapping[str, Any], operator_id: int) -> None:
-    await insert(session, SupplyRow, row, operator_id)
-
-
-async def end_supply(session: WriteSession, nozzle_id: int, operator_id: int, at: datetime) -> None:
-    """The open interval of a nozzle ends at `at`."""
+async def update_station(session: WriteSession, scope: Scope, station: Station) -> None:
     await session.run(
-        update(SupplyRow)
+        update(StationRow)
+        .where(STATION.id == station.id, _mine(scope, STATION.operator_id))
+        .values(name=station.name, timezone=station.timezone, day_cut_min=station.day_cut_min)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- nozzles
+
+
+async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozzle:
+    found = await nozzles_many(session, scope, [nozzle_id])
+    if not found:
+        raise NozzleNotFound
+    return found[nozzle_id]
+
+
+async def nozzles_many(session: ReadSession, scope: Scope, nozzle_ids: Iterable[int]) -> dict[int, Nozzle]:
+    return {nozzle.id: nozzle for nozzle in await _nozzles(session, scope, NOZZLE.id.in_(list(nozzle_ids)))}
+
+
+async def nozzles_of_station(session: ReadSession, scope: Scope, station_id: int) -> list[Nozzle]:
+    """In the order of their numbers."""
+    found = await _nozzles(session, scope, NOZZLE.station_id == station_id)
+    return sorted(found, key=lambda nozzle: nozzle.number)
+
+
+async def nozzles_by_number_many(
+    session: ReadSession, scope: Scope, places: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Nozzle]:
+    """Nozzles by (station id, number): how a station agent names them."""
+    wanted = set(places)
+    stations, numbers = {station for station, _ in wanted}, {number for _, number in wanted}
+    found = await _nozzles(session, scope, and_(NOZZLE.station_id.in_(stations), NOZZLE.number.in_(numbers)))
+    by_place: dict[tuple[int, int], Nozzle] = {(nozzle.station_id, nozzle.number): nozzle for nozzle in found}
+    return {place: by_place[place] for place in wanted & by_place.keys()}
+
+
+async def nozzle_of_connector(
+    session: ReadSession, scope: Scope, device_id: int, connector_number: int
+) -> Nozzle:
+    """The connector of a charge point, as OCPP counts it (from 1). Raises `NozzleNotFound`."""
+    found = await _nozzles(
+        session,
+        scope,
+        and_(NOZZLE.charge_point_device_id == device_id, NOZZLE.connector_number == connector_number),
+    )
+    if not found:
+        raise NozzleNotFound
+    return found[0]
+
+
+async def _nozzles(session: ReadSession, scope: Scope, which: ColumnElement[bool]) -> list[Nozzle]:
+    found = select(*NOZZLE_COLUMNS).where(which, _mine(scope, NOZZLE.operator_id))
+    return [Nozzle(**row._mapping) for row in await session.all(found)]  # noqa: SLF001
+
+
+async def insert_nozzle(session: WriteSession, scope: Scope, nozzle: Nozzle) -> bool:
+    """Whether the number was free on the station."""
+    _check_tenant(scope, nozzle.operator_id)
+    return bool(await insert_new(session, NozzleRow, [asdict(nozzle)], key=("station_id", "number")))
+
+
+async def update_nozzle(session: WriteSession, scope: Scope, nozzle: Nozzle) -> None:
+    await session.run(
+        update(NozzleRow)
+        .where(NOZZLE.id == nozzle.id, _mine(scope, NOZZLE.operator_id))
+        .values(
+            payment_policy=nozzle.payment_policy,
+            charge_point_device_id=nozzle.charge_point_device_id,
+            connector_number=nozzle.connector_number,
+        )
+    )
+
+
+async def insert_dispenser(session: WriteSession, scope: Scope, dispenser: Dispenser) -> bool:
+    """Whether the number was free on the station."""
+    _check_tenant(scope, dispenser.operator_id)
+    return bool(await insert_new(session, DispenserRow, [asdict(dispenser)], key=("station_id", "number")))
+
+
+async def dispensers_of_station(session: ReadSession, scope: Scope, station_id: int) -> list[Dispenser]:
+    names = [DISPENSER[name] for name in Dispenser.__dataclass_fields__]
+    found = select(*names).where(DISPENSER.station_id == station_id, _mine(scope, DISPENSER.operator_id))
+    rows = await session.all(found.order_by(DISPENSER.number))
+    return [Dispenser(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+# ------------------------------------------------------------------------------------- products, supply
+
+
+async def get_product(session: ReadSession, scope: Scope, product_id: int) -> Product:
+    found = await products_many(session, scope, [product_id])
+    if not found:
+        raise ProductNotFound
+    return found[product_id]
+
+
+async def products_many(session: ReadSession, scope: Scope, product_ids: Iterable[int]) -> dict[int, Product]:
+    found = select(*PRODUCT_COLUMNS).where(
+        PRODUCT.id.in_(list(product_ids)), _mine(scope, PRODUCT.operator_id)
+    )
+    return {row.id: Product(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
+
+
+async def list_products(session: ReadSession, scope: Scope) -> list[Product]:
+    found = select(*PRODUCT_COLUMNS).where(_mine(scope, PRODUCT.operator_id))
+    rows = await session.all(found.order_by(PRODUCT.operator_id, PRODUCT.code))
+    return [Product(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+async def insert_product(session: WriteSession, scope: Scope, product: Product) -> bool:
+    """Whether the code was free with the operator."""
+    _check_tenant(scope, product.operator_id)
+    return bool(await insert_new(session, ProductRow, [asdict(product)], key=("operator_id", "code")))
+
+
+async def insert_tank(session: WriteSession, scope: Scope, tank: Tank) -> bool:
+    """Whether the number was free on the station."""
+    _check_tenant(scope, tank.operator_id)
+    return bool(await insert_new(session, TankRow, [asdict(tank)], key=("station_id", "number")))
+
+
+async def tanks_many(session: ReadSession, scope: Scope, tank_ids: Iterable[int]) -> dict[int, Tank]:
+    found = select(*TANK_COLUMNS).where(TANK.id.in_(list(tank_ids)), _mine(scope, TANK.operator_id))
+    return {row.id: Tank(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
+
+
+async def tanks_of_station(session: ReadSession, scope: Scope, station_id: int) -> list[Tank]:
+    found = select(*TANK_COLUMNS).where(TANK.station_id == station_id, _mine(scope, TANK.operator_id))
+    rows = await session.all(found.order_by(TANK.number))
+    return [Tank(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+async def supplies_at_many(
+    session: ReadSession, scope: Scope, moments: Sequence[tuple[int, datetime]]
+) -> dict[tuple[int, datetime], Supply]:
+    """What each nozzle sold at its instant, by (nozzle id, instant); absent where it sold nothing."""
+    if not moments:
+        return {}
+    first = min(at for _, at in moments)
+    last = max(at for _, at in moments)
+    found = select(*SUPPLY_COLUMNS).where(
+        SUPPLY.nozzle_id.in_({nozzle for nozzle, _ in moments}),
+        SUPPLY.valid_from <= last,
+        or_(SUPPLY.valid_to.is_(None), SUPPLY.valid_to > first),
+        _mine(scope, SUPPLY.operator_id),
+    )
+    by_nozzle: dict[int, list[Supply]] = {}
+    for row in await session.all(found):
+        by_nozzle.setdefault(row.nozzle_id, []).append(Supply(**row._mapping))  # noqa: SLF001
+    answers = {}
+    for nozzle_id, at in moments:
+        for supply in by_nozzle.get(nozzle_id, ()):
+            if supply.valid_from <= at and (supply.valid_to is None or at < supply.valid_to):
+                answers[(nozzle_id, at)] = supply
+    return answers
+
+
+async def supply_at(session: ReadSession, scope: Scope, nozzle_id: int, at: datetime) -> Supply | None:
+    """What a nozzle sold at an instant."""
+    return (await supplies_at_many(session, scope, [(nozzle_id, at)])).get((nozzle_id, at))
+
+
+async def latest_supply(session: WriteSession, scope: Scope, nozzle_id: NozzleId) -> Supply | None:
+    """The last one planned, locked until the transaction ends."""
+    row = await session.first(
+        select(*SUPPLY_COLUMNS)
+        .where(SUPPLY.nozzle_id == nozzle_id, _mine(scope, SUPPLY.operator_id))
+        .order_by(SUPPLY.valid_from.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    return None if row is None else Supply(**row._mapping)  # noqa: SLF001
+
+
+async def end_supply(session: WriteSession, scope: Scope, supply: Supply, at: datetime) -> None:
+    await session.run(
+        update(NozzleSupplyRow)
         .where(
-            SupplyRow.nozzle_id == nozzle_id,
-            SupplyRow.operator_id == operator_id,
-            SupplyRow.valid_to.is_(None),
+            SUPPLY.nozzle_id == supply.nozzle_id,
+            SUPPLY.valid_from == supply.valid_from,
+            _mine(scope, SUPPLY.operator_id),
         )
         .values(valid_to=at)
     )
 
 
-async def last_supply_start(session: ReadSession, nozzle_id: int, operator_id: int) -> datetime | None:
-    found: datetime | None = await session.scalar(
-        select(SupplyRow.valid_from)
-        .where(SupplyRow.nozzle_id == nozzle_id, SupplyRow.operator_id == operator_id)
-        .order_by(SupplyRow.valid_from.desc())
-        .limit(1)
-    )
-    return found
+async def insert_supply(session: WriteSession, scope: Scope, operator_id: int, supply: Supply) -> None:
+    _check_tenant(scope, operator_id)
+    row: dict[str, Any] = {"id": session.new_id(), "operator_id": operator_id, **asdict(supply)}
+    await session.insert_many(NozzleSupplyRow, [row])
 
 
-async def get_station(session: ReadSession, scope: Scope, station_id: int) -> Station:
-    """Raises `StationNotFound`."""
-    wanted = select(*STATION).where(StationRow.id == station_id)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(StationRow.operator_id == mine)
-    row = await session.first(wanted)
-    if row is None:
-        raise StationNotFound(station_id=station_id)
-    return _station(row)
-
-
-async def list_stations(session: ReadSession, scope: Scope) -> list[Station]:
-    wanted = select(*STATION).order_by(StationRow.id).limit(LIST_ROWS_MAX)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(StationRow.operator_id == mine)
-    return [_station(row) for row in await session.all(wanted)]
-
-
-async def stations_many(session: ReadSession, station_ids: Iterable[int]) -> dict[int, Station]:
-    ids = sorted(set(station_ids))
-    rows = await session.all(select(*STATION).where(StationRow.id.in_(ids))) if ids else []
-    return {row[0]: _station(row) for row in rows}
-
-
-async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozzle:
-    """Raises `NozzleNotFound`."""
-    wanted = select(*NOZZLE).where(NozzleRow.id == nozzle_id)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(NozzleRow.operator_id == mine)
-    row = await session.first(wanted)
-    if row is None:
-        raise NozzleNotFound(nozzle_id=nozzle_id)
-    return _nozzle(row)
-
-
-async def lock_nozzle(session: WriteSession, nozzle_id: int, operator_id: int) -> None:
-    """Hold a nozzle's row until the transaction ends: two who want it at once come one after the other."""
-    await session.scalar(
-        select(NozzleRow.id)
-        .where(NozzleRow.id == nozzle_id, NozzleRow.operator_id == operator_id)
-        .with_for_update()
-    )
-
-
-async def nozzles_many(session: ReadSession, nozzle_ids: Iterable[int]) -> dict[int, Nozzle]:
-    ids = sorted(set(nozzle_ids))
-    rows = await session.all(select(*NOZZLE).where(NozzleRow.id.in_(ids))) if ids else []
-    return {row[0]: _nozzle(row) for row in rows}
-
-
-async def nozzles_by_number_many(
-    session: ReadSession, numbers: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], Nozzle]:
-    """Nozzles by (station, number)."""
-    pairs = sorted(set(numbers))
-    if not pairs:
-        return {}
-    wanted = select(*NOZZLE).where(tuple_(NozzleRow.station_id, NozzleRow.number).in_(pairs))
-    return {(row[2], row[4]): _nozzle(row) for row in await session.all(wanted)}
-
-
-async def connectors_many(
-    session: ReadSession, connectors: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], Nozzle]:
-    """Nozzles by (charge point device, connector number)."""
-    pairs = sorted(set(connectors))
-    if not pairs:
-        return {}
-    wanted = select(*NOZZLE).where(
-        tuple_(NozzleRow.charge_point_device_id, NozzleRow.connector_number).in_(pairs)
-    )
-    return {(row[10], row[11]): _nozzle(row) for row in await session.all(wanted)}
-
-
-async def nozzles_by_station(session: ReadSession, scope: Scope, station_ids: Iterable[int]) -> list[Nozzle]:
-    """By station and number."""
-    wanted = select(*NOZZLE).where(NozzleRow.station_id.in_(sorted(set(station_ids))))
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(NozzleRow.operator_id == mine)
-    return [
-        _nozzle(row) for row in await session.all(wanted.order_by(NozzleRow.station_id, NozzleRow.number))
-    ]
-
-
-async def supplies_at_many(
-    session: ReadSession, moments: Iterable[tuple[int, datetime]]
-) -> dict[tuple[int, datetime], Supply]:
-    """What each (nozzle, instant) sold; no entry where it sold nothing."""
-    wanted = sorted(set(moments))
-    if not wanted:
-        return {}
-    first, last = min(at for _, at in wanted), max(at for _, at in wanted)
-    rows = await session.all(
-        select(
-            SupplyRow.nozzle_id,
-            SupplyRow.product_id,
-            SupplyRow.tank_id,
-            SupplyRow.valid_from,
-            SupplyRow.valid_to,
-        ).where(
-            SupplyRow.nozzle_id.in_({nozzle for nozzle, _ in wanted}),
-            SupplyRow.valid_from <= last,
-            or_(SupplyRow.valid_to.is_(None), SupplyRow.valid_to > first),
-        )
-    )
-    by_nozzle: dict[int, list[Supply]] = {}
-    for row in rows:
-        supply = Supply(
-            nozzle_id=NozzleId(row[0]),
-            product_id=ProductId(row[1]),
-            tank_id=None if row[2] is None else TankId(row[2]),
-            valid_from=row[3],
-            valid_to=row[4],
-        )
-        by_nozzle.setdefault(row[0], []).append(supply)
-    found: dict[tuple[int, datetime], Supply] = {}
-    for nozzle, at in wanted:
-        for supply in by_nozzle.get(nozzle, []):
-            if supply.valid_from <= at and (supply.valid_to is None or at < supply.valid_to):
-                found[nozzle, at] = supply
-    return found
-
-
-async def get_product(session: ReadSession, scope: Scope, product_id: int) -> Product:
-    """Raises `ProductNotFound`."""
-    wanted = select(*PRODUCT).where(ProductRow.id == product_id)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(ProductRow.operator_id == mine)
-    row = await session.first(wanted)
-    if row is None:
-        raise ProductNotFound(product_id=product_id)
-    return _product(row)
-
-
-async def list_products(session: ReadSession, scope: Scope) -> list[Product]:
-    wanted = select(*PRODUCT).order_by(ProductRow.id).limit(LIST_ROWS_MAX)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(ProductRow.operator_id == mine)
-    return [_product(row) for row in await session.all(wanted)]
-
-
-async def products_many(session: ReadSession, product_ids: Iterable[int]) -> dict[int, Product]:
-    ids = sorted(set(product_ids))
-    rows = await session.all(select(*PRODUCT).where(ProductRow.id.in_(ids))) if ids else []
-    return {row[0]: _product(row) for row in rows}
-
-
-async def tanks_by_station(session: ReadSession, scope: Scope, station_id: int) -> list[Tank]:
-    wanted = select(*TANK).where(TankRow.station_id == station_id)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(TankRow.operator_id == mine)
-    return [_tank(row) for row in await session.all(wanted.order_by(TankRow.number))]
+def _check_tenant(scope: Scope, operator_id: int) -> None:
+    """Rows are written for the scope's own operator; services take the operator from the scope's rows."""
+    own = operator_of(scope)
+    assert own is None or own == operator_id

@@ -1,13 +1,22 @@
-"""Verbs that build a station. Each runs in its caller's transaction."""
+"""Verbs of sites. Every one names its thing by id and finds it within the actor's scope first."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from forecourt.core.actor import Actor
+from forecourt.access import service as access
+from forecourt.core.actor import Actor, OperatorId, operator_of
 from forecourt.core.db import WriteSession
-from forecourt.sites import queries
-from forecourt.sites.errors import CodeTaken, NumberTaken, SupplyInThePast, TankNotFound, UnitsDiffer
+from forecourt.core.errors import Forbidden, Invalid
+from forecourt.sites import queries, rules
+from forecourt.sites.errors import (
+    NumberTaken,
+    ProductCodeTaken,
+    StationNotFound,
+    SupplyMismatch,
+    SupplyOverlaps,
+)
 from forecourt.sites.types import (
+    Dispenser,
     DispenserId,
     Energy,
     Nozzle,
@@ -17,165 +26,268 @@ from forecourt.sites.types import (
     ProductId,
     Station,
     StationId,
+    Supply,
     Tank,
     TankId,
 )
-from forecourt_kit.quantity import Unit
-
-DISPLAY_STEP_E4 = 100  # 0.01 of the unit, as nearly every meter shows.
-TOTALIZER_MODULUS_E4 = 10_000_000_000  # 999,999.99 and then 0, as most registers have.
+from forecourt_kit.ids import to_public
+from forecourt_kit.quantity import DISPLAY_STEP_E4, TOTALIZER_MODULUS_E4, Unit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewNozzle:
-    station_id: int
-    number: int
-    energy: Energy
-    unit: Unit
-    payment_policy: PaymentPolicy = PaymentPolicy.POSTPAY
-    dispenser_id: DispenserId | None = None
-    display_step_e4: int = DISPLAY_STEP_E4
-    totalizer_modulus_e4: int = TOTALIZER_MODULUS_E4
-    charge_point_device_id: int | None = None
-    connector_number: int | None = None
+def _tenant(actor: Actor, operator_id: int | None) -> OperatorId:
+    """The actor's own, or the one that the platform's job names."""
+    own = operator_of(actor.scope)
+    if own is not None and operator_id not in {None, own}:
+        raise Forbidden
+    found = own if own is not None else operator_id
+    if found is None:
+        raise Invalid("Name the operator.")
+    return OperatorId(found)
 
 
-async def add_station(
-    session: WriteSession, actor: Actor, *, name: str, timezone: str, day_cut_min: int = 0
-) -> Station:
-    """A new station. `timezone` is an IANA name that the caller has checked."""
-    station_id = StationId(session.new_id())
-    row = {
-        "id": station_id,
-        "operator_id": actor.operator_id,
-        "name": name,
-        "timezone": timezone,
-        "day_cut_min": day_cut_min,
-        "created_at": session.now(),
-    }
-    await queries.insert_station(session, row, actor.operator_id)
-    return await queries.get_station(session, actor.scope, station_id)
-
-
-async def add_dispenser(session: WriteSession, actor: Actor, *, station_id: int, number: int) -> DispenserId:
-    """Raises `StationNotFound`."""
-    station = await queries.get_station(session, actor.scope, station_id)
-    dispenser_id = DispenserId(session.new_id())
-    row = {
-        "id": dispenser_id,
-        "operator_id": station.operator_id,
-        "station_id": station.id,
-        "number": number,
-    }
-    await queries.insert_dispenser(session, row, station.operator_id)
-    return dispenser_id
-
-
-async def add_product(
-    session: WriteSession, actor: Actor, *, code: str, name: str, energy: Energy, unit: Unit
-) -> Product:
-    """Raises `CodeTaken`."""
-    known = await queries.list_products(session, actor.scope)
-    if any(product.code == code for product in known):
-        raise CodeTaken(product_code=code)
-    product_id = ProductId(session.new_id())
-    row = {
-        "id": product_id,
-        "operator_id": actor.operator_id,
-        "code": code,
-        "name": name,
-        "energy": energy,
-        "unit": unit,
-    }
-    await queries.insert_product(session, row, actor.operator_id)
-    return await queries.get_product(session, actor.scope, product_id)
-
-
-async def add_tank(
-    session: WriteSession, actor: Actor, *, station_id: int, number: int, product_id: int, capacity_e4: int
-) -> Tank:
-    """Raises `StationNotFound`, `ProductNotFound`, `NumberTaken`."""
-    station = await queries.get_station(session, actor.scope, station_id)
-    product = await queries.get_product(session, actor.scope, product_id)
-    if any(
-        tank.number == number for tank in await queries.tanks_by_station(session, actor.scope, station_id)
-    ):
-        raise NumberTaken(number=number)
-    tank_id = TankId(session.new_id())
-    row = {
-        "id": tank_id,
-        "operator_id": station.operator_id,
-        "station_id": station.id,
-        "number": number,
-        "product_id": product.id,
-        "capacity_e4": capacity_e4,
-    }
-    await queries.insert_tank(session, row, station.operator_id)
-    return next(
-        tank
-        for tank in await queries.tanks_by_station(session, actor.scope, station_id)
-        if tank.id == tank_id
-    )
-
-
-async def add_nozzle(session: WriteSession, actor: Actor, new: NewNozzle) -> Nozzle:
-    """Raises `StationNotFound`, `NumberTaken`."""
-    station = await queries.get_station(session, actor.scope, new.station_id)
-    if await queries.nozzles_by_number_many(session, [(station.id, new.number)]):
-        raise NumberTaken(number=new.number)
-    nozzle_id = NozzleId(session.new_id())
-    row = {
-        "id": nozzle_id,
-        "operator_id": station.operator_id,
-        "station_id": station.id,
-        "dispenser_id": new.dispenser_id,
-        "number": new.number,
-        "energy": new.energy,
-        "unit": new.unit,
-        "payment_policy": new.payment_policy,
-        "display_step_e4": new.display_step_e4,
-        "totalizer_modulus_e4": new.totalizer_modulus_e4,
-        "charge_point_device_id": new.charge_point_device_id,
-        "connector_number": new.connector_number,
-    }
-    await queries.insert_nozzle(session, row, station.operator_id)
-    return await queries.get_nozzle(session, actor.scope, nozzle_id)
-
-
-async def supply_nozzle(
+async def create_station(
     session: WriteSession,
     actor: Actor,
     *,
-    nozzle_id: int,
-    product_id: int,
-    tank_id: int | None = None,
-    valid_from: datetime | None = None,
-) -> None:
-    """From `valid_from` (None: now) on, the nozzle sells this product; what it sold before stays on record.
+    name: str,
+    timezone: str = "Asia/Shanghai",
+    day_cut_min: int = 0,
+    operator_id: int | None = None,
+) -> Station:
+    """Open a station. `operator_id` is for the platform's own jobs."""
+    _check_day(timezone, day_cut_min)
+    station = Station(
+        id=StationId(session.new_id()),
+        operator_id=_tenant(actor, operator_id),
+        name=name,
+        timezone=timezone,
+        day_cut_min=day_cut_min,
+    )
+    await queries.insert_station(session, actor.scope, station)
+    await access.record(
+        session,
+        actor,
+        "sites.create_station",
+        _of(station),
+        operator_id=station.operator_id,
+        after=_shown(station),
+    )
+    return station
 
-    Raises:
-        NozzleNotFound, ProductNotFound, TankNotFound, UnitsDiffer, SupplyInThePast.
+
+async def change_station(
+    session: WriteSession,
+    actor: Actor,
+    station_id: int,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    day_cut_min: int | None = None,
+) -> Station:
+    """Rename, or move the cut of the business day; days already recorded stay as they are."""
+    old = await queries.get_station(session, actor.scope, station_id)
+    new = replace(
+        old,
+        name=old.name if name is None else name,
+        timezone=old.timezone if timezone is None else timezone,
+        day_cut_min=old.day_cut_min if day_cut_min is None else day_cut_min,
+    )
+    _check_day(new.timezone, new.day_cut_min)
+    await queries.update_station(session, actor.scope, new)
+    await access.record(
+        session,
+        actor,
+        "sites.change_station",
+        _of(old),
+        operator_id=old.operator_id,
+        before=_shown(old),
+        after=_shown(new),
+    )
+    return new
+
+
+def _check_day(timezone: str, day_cut_min: int) -> None:
+    if not rules.is_timezone(timezone):
+        raise Invalid("There is no such time zone.", timezone=timezone)
+    if not 0 <= day_cut_min <= rules.DAY_CUT_MIN_MAX:
+        raise Invalid("The cut is 0 to 1439 minutes after midnight.", day_cut_min=day_cut_min)
+
+
+def _of(station: Station) -> str:
+    return f"station:{to_public(station.id)}"
+
+
+def _shown(station: Station) -> dict[str, object]:
+    return {"name": station.name, "timezone": station.timezone, "day_cut_min": station.day_cut_min}
+
+
+async def create_dispenser(session: WriteSession, actor: Actor, *, station_id: int, number: int) -> Dispenser:
+    station = await queries.get_station(session, actor.scope, station_id)
+    dispenser = Dispenser(
+        id=DispenserId(session.new_id()),
+        operator_id=station.operator_id,
+        station_id=station.id,
+        number=number,
+    )
+    if not await queries.insert_dispenser(session, actor.scope, dispenser):
+        raise NumberTaken(number=number)
+    return dispenser
+
+
+async def create_nozzle(
+    session: WriteSession,
+    actor: Actor,
+    *,
+    station_id: int,
+    number: int,
+    energy: Energy,
+    unit: Unit,
+    payment_policy: PaymentPolicy = PaymentPolicy.POSTPAY,
+    dispenser_id: int | None = None,
+    display_step_e4: int | None = None,
+    totalizer_modulus_e4: int = TOTALIZER_MODULUS_E4,
+    charge_point_device_id: int | None = None,
+    connector_number: int | None = None,
+) -> Nozzle:
+    """Put a nozzle or connector on a station. A connector names its charge point, nothing else does."""
+    station = await queries.get_station(session, actor.scope, station_id)
+    if unit not in rules.UNITS[energy]:
+        raise Invalid(f"{energy} is not sold by {unit}.", energy=energy, unit=unit)
+    if (charge_point_device_id is None) != (connector_number is None):
+        raise Invalid("A connector has both a charge point and a connector number.")
+    if charge_point_device_id is not None and energy is not Energy.EV:
+        raise Invalid("Only a charger's connector belongs to a charge point.")
+    nozzle = Nozzle(
+        id=NozzleId(session.new_id()),
+        operator_id=station.operator_id,
+        station_id=station.id,
+        dispenser_id=None if dispenser_id is None else DispenserId(dispenser_id),
+        number=number,
+        energy=energy,
+        unit=unit,
+        payment_policy=payment_policy,
+        display_step_e4=DISPLAY_STEP_E4[unit] if display_step_e4 is None else display_step_e4,
+        totalizer_modulus_e4=totalizer_modulus_e4,
+        charge_point_device_id=charge_point_device_id,
+        connector_number=connector_number,
+    )
+    if dispenser_id is not None:
+        standing = await queries.dispensers_of_station(session, actor.scope, station.id)
+        if dispenser_id not in {dispenser.id for dispenser in standing}:
+            raise StationNotFound("There is no such dispenser on this station.")
+    if not await queries.insert_nozzle(session, actor.scope, nozzle):
+        raise NumberTaken(number=number)
+    return nozzle
+
+
+async def change_nozzle(
+    session: WriteSession, actor: Actor, nozzle_id: int, *, payment_policy: PaymentPolicy
+) -> Nozzle:
+    """Set what the nozzle asks before it lets anything flow."""
+    old = await queries.get_nozzle(session, actor.scope, nozzle_id)
+    new = replace(old, payment_policy=payment_policy)
+    await queries.update_nozzle(session, actor.scope, new)
+    await access.record(
+        session,
+        actor,
+        "sites.change_nozzle",
+        f"nozzle:{to_public(old.id)}",
+        operator_id=old.operator_id,
+        before={"payment_policy": old.payment_policy.value},
+        after={"payment_policy": new.payment_policy.value},
+    )
+    return new
+
+
+async def create_product(
+    session: WriteSession,
+    actor: Actor,
+    *,
+    code: str,
+    name: str,
+    energy: Energy,
+    unit: Unit,
+    operator_id: int | None = None,
+) -> Product:
+    if unit not in rules.UNITS[energy]:
+        raise Invalid(f"{energy} is not sold by {unit}.", energy=energy, unit=unit)
+    product = Product(
+        id=ProductId(session.new_id()),
+        operator_id=_tenant(actor, operator_id),
+        code=code,
+        name=name,
+        energy=energy,
+        unit=unit,
+    )
+    if not await queries.insert_product(session, actor.scope, product):
+        raise ProductCodeTaken(product_code=code)
+    return product
+
+
+async def create_tank(
+    session: WriteSession, actor: Actor, *, station_id: int, number: int, product_id: int, capacity_e4: int
+) -> Tank:
+    station = await queries.get_station(session, actor.scope, station_id)
+    product = await queries.get_product(session, actor.scope, product_id)
+    tank = Tank(
+        id=TankId(session.new_id()),
+        operator_id=station.operator_id,
+        station_id=station.id,
+        number=number,
+        product_id=product.id,
+        capacity_e4=capacity_e4,
+    )
+    if product.operator_id != station.operator_id:
+        raise SupplyMismatch
+    if not await queries.insert_tank(session, actor.scope, tank):
+        raise NumberTaken(number=number)
+    return tank
+
+
+async def set_supply(
+    session: WriteSession,
+    actor: Actor,
+    nozzle_id: int,
+    *,
+    product_id: int,
+    tank_id: int | None,
+    valid_from: datetime | None = None,
+) -> Supply:
+    """From `valid_from` (now, when None) the nozzle sells this product; what it sold before ends there.
+
+    Raises `SupplyOverlaps` for a time at or before the start of the last supply planned: what was sold stays.
     """
     nozzle = await queries.get_nozzle(session, actor.scope, nozzle_id)
     product = await queries.get_product(session, actor.scope, product_id)
-    if product.unit is not nozzle.unit:
-        raise UnitsDiffer(nozzle_unit=nozzle.unit.value, product_unit=product.unit.value)
+    tank = None
     if tank_id is not None:
-        tanks = await queries.tanks_by_station(session, actor.scope, nozzle.station_id)
-        if not any(tank.id == tank_id and tank.product_id == product.id for tank in tanks):
-            raise TankNotFound(tank_id=tank_id)
-    starts = session.now() if valid_from is None else valid_from
-    last = await queries.last_supply_start(session, nozzle.id, nozzle.operator_id)
-    if last is not None and (starts <= last or starts < session.now()):
-        raise SupplyInThePast(valid_from=starts)
-    await queries.end_supply(session, nozzle.id, nozzle.operator_id, starts)
-    row = {
-        "id": session.new_id(),
-        "operator_id": nozzle.operator_id,
-        "nozzle_id": nozzle.id,
-        "product_id": product.id,
-        "tank_id": tank_id,
-        "valid_from": starts,
-        "valid_to": None,
-    }
-    await queries.insert_supply(session, row, nozzle.operator_id)
+        tank = (await queries.tanks_many(session, actor.scope, [tank_id])).get(tank_id)
+        if tank is None:
+            raise SupplyMismatch("There is no such tank.")
+    why = rules.supply_mismatch(nozzle, product, tank)
+    if why is not None or product.operator_id != nozzle.operator_id:
+        raise SupplyMismatch(why or "")
+    start = session.now() if valid_from is None else valid_from
+    last = await queries.latest_supply(session, actor.scope, nozzle.id)
+    if last is not None and last.valid_from >= start:
+        raise SupplyOverlaps(last_valid_from=last.valid_from)
+    if last is not None:
+        await queries.end_supply(session, actor.scope, last, start)
+    supply = Supply(
+        nozzle_id=nozzle.id,
+        product_id=product.id,
+        tank_id=None if tank is None else tank.id,
+        valid_from=start,
+        valid_to=None,
+    )
+    await queries.insert_supply(session, actor.scope, nozzle.operator_id, supply)
+    await access.record(
+        session,
+        actor,
+        "sites.set_supply",
+        f"nozzle:{to_public(nozzle.id)}",
+        operator_id=nozzle.operator_id,
+        before=None if last is None else {"product_id": to_public(last.product_id)},
+        after={"product_id": to_public(product.id)},
+    )
+    return supply

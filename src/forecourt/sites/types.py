@@ -1,11 +1,13 @@
 """Stations and what stands on them, as the rest of the house sees them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import NewType
+from zoneinfo import ZoneInfo
 
 from forecourt.core.actor import OperatorId, Permission
+from forecourt_kit import clock
 from forecourt_kit.quantity import Unit
 
 StationId = NewType("StationId", int)
@@ -43,6 +45,11 @@ class Station:
     name: str
     timezone: str
     day_cut_min: int
+
+    def business_date(self, at: datetime) -> date:
+        """The business day (营业日) that an instant belongs to."""
+        cut = time(self.day_cut_min // 60, self.day_cut_min % 60)
+        return clock.business_date(at, ZoneInfo(self.timezone), cut)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
