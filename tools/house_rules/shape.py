@@ -32,6 +32,8 @@ MARKER = re.compile(rf"\b({'|'.join(MARKER_WORDS)})\b")
 
 PROCESS_LOOPS: dict[str, str] = {
     "src/forecourt/core/http/envelope.py": "the last resort of a request: a bug must answer something",
+    "src/forecourt/core/bus/consuming.py": "a handler's bug is parked with its message, and tried again",
+    "src/forecourt/gateway/ocpp.py": "a bug in one answer must not cut off a charge point",
 }
 """File -> why its loop must outlive any error of one turn; the error is logged and counted."""
 
