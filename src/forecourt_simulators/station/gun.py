@@ -199,7 +199,8 @@ class Gun:
         )
 
     def _order_release(self, preset: Preset | None, *, limited: bool = True) -> Result:
-        if limited and preset is None:
+        by_amount = preset is not None and preset.kind is PresetKind.AMOUNT
+        if (limited and preset is None) or (by_amount and not self.unit_price_e2):
             return Result.OUT_OF_RANGE
         if len(self.waiting) >= SALES_WAITING_MAX:
             return Result.FAULTY

@@ -274,3 +274,8 @@ def test_what_a_gun_keeps_without_power_comes_back() -> None:
     again.restore(gun.kept())
     assert again.kept() == gun.kept()
     assert again.waiting == gun.waiting
+
+
+def test_an_amount_without_a_price_is_refused() -> None:
+    gun = petrol(unit_price_e4=0)
+    assert result_of(gun, PresetAmount(100_00)) is Result.OUT_OF_RANGE
