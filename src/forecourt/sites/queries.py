@@ -1,4 +1,8 @@
-"""Every statement about sites."""
+"""Every statement about sites.
+
+`*_many` verbs serve rows of many operators at once: their ids come from rows that carry an operator, never from
+a request. What a request names by id is read with a scope.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -52,10 +56,8 @@ async def get_station(session: ReadSession, scope: Scope, station_id: int) -> St
     return Station(**row._mapping)  # noqa: SLF001  (SQLAlchemy's name for a public attribute.)
 
 
-async def stations_many(session: ReadSession, scope: Scope, station_ids: Iterable[int]) -> dict[int, Station]:
-    found = select(*STATION_COLUMNS).where(
-        STATION.id.in_(list(station_ids)), _mine(scope, STATION.operator_id)
-    )
+async def stations_many(session: ReadSession, station_ids: Iterable[int]) -> dict[int, Station]:
+    found = select(*STATION_COLUMNS).where(STATION.id.in_(set(station_ids)))
     return {row.id: Station(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
 
 
@@ -87,49 +89,61 @@ async def update_station(session: WriteSession, scope: Scope, station: Station) 
 
 
 async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozzle:
-    found = await nozzles_many(session, scope, [nozzle_id])
-    if not found:
-        raise NozzleNotFound
-    return found[nozzle_id]
-
-
-async def nozzles_many(session: ReadSession, scope: Scope, nozzle_ids: Iterable[int]) -> dict[int, Nozzle]:
-    return {nozzle.id: nozzle for nozzle in await _nozzles(session, scope, NOZZLE.id.in_(list(nozzle_ids)))}
-
-
-async def nozzles_of_station(session: ReadSession, scope: Scope, station_id: int) -> list[Nozzle]:
-    """In the order of their numbers."""
-    found = await _nozzles(session, scope, NOZZLE.station_id == station_id)
-    return sorted(found, key=lambda nozzle: nozzle.number)
-
-
-async def nozzles_by_number_many(
-    session: ReadSession, scope: Scope, places: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], Nozzle]:
-    """Nozzles by (station id, number): how a station agent names them."""
-    wanted = set(places)
-    stations, numbers = {station for station, _ in wanted}, {number for _, number in wanted}
-    found = await _nozzles(session, scope, and_(NOZZLE.station_id.in_(stations), NOZZLE.number.in_(numbers)))
-    by_place: dict[tuple[int, int], Nozzle] = {(nozzle.station_id, nozzle.number): nozzle for nozzle in found}
-    return {place: by_place[place] for place in wanted & by_place.keys()}
-
-
-async def nozzle_of_connector(
-    session: ReadSession, scope: Scope, device_id: int, connector_number: int
-) -> Nozzle:
-    """The connector of a charge point, as OCPP counts it (from 1). Raises `NozzleNotFound`."""
-    found = await _nozzles(
-        session,
-        scope,
-        and_(NOZZLE.charge_point_device_id == device_id, NOZZLE.connector_number == connector_number),
-    )
+    found = await _nozzles(session, and_(NOZZLE.id == nozzle_id, _mine(scope, NOZZLE.operator_id)))
     if not found:
         raise NozzleNotFound
     return found[0]
 
 
-async def _nozzles(session: ReadSession, scope: Scope, which: ColumnElement[bool]) -> list[Nozzle]:
-    found = select(*NOZZLE_COLUMNS).where(which, _mine(scope, NOZZLE.operator_id))
+async def nozzles_by_station(session: ReadSession, scope: Scope, station_ids: Iterable[int]) -> list[Nozzle]:
+    """Those of the stations that the scope sees, in the order of their numbers."""
+    which = and_(NOZZLE.station_id.in_(set(station_ids)), _mine(scope, NOZZLE.operator_id))
+    return sorted(await _nozzles(session, which), key=lambda nozzle: (nozzle.station_id, nozzle.number))
+
+
+async def nozzles_many(session: ReadSession, nozzle_ids: Iterable[int]) -> dict[int, Nozzle]:
+    found = await _nozzles(session, NOZZLE.id.in_(set(nozzle_ids)))
+    return {nozzle.id: nozzle for nozzle in found}
+
+
+async def nozzles_by_number_many(
+    session: ReadSession, places: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Nozzle]:
+    """Nozzles by (station id, number): how a station agent names them."""
+    wanted = set(places)
+    stations, numbers = {station for station, _ in wanted}, {number for _, number in wanted}
+    found = await _nozzles(session, and_(NOZZLE.station_id.in_(stations), NOZZLE.number.in_(numbers)))
+    by_place: dict[tuple[int, int], Nozzle] = {(nozzle.station_id, nozzle.number): nozzle for nozzle in found}
+    return {place: by_place[place] for place in wanted & by_place.keys()}
+
+
+async def connectors_many(
+    session: ReadSession, connectors: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Nozzle]:
+    """Nozzles by (charge point's device id, connector number from 1): how OCPP names them."""
+    wanted = set(connectors)
+    found = await _nozzles(session, NOZZLE.charge_point_device_id.in_({device for device, _ in wanted}))
+    by_connector = {
+        (nozzle.charge_point_device_id, nozzle.connector_number): nozzle
+        for nozzle in found
+        if nozzle.charge_point_device_id is not None and nozzle.connector_number is not None
+    }
+    return {
+        (device, number): by_connector[(device, number)]
+        for device, number in wanted
+        if (device, number) in by_connector
+    }
+
+
+async def lock_nozzle(session: WriteSession, nozzle_id: int, operator_id: int) -> None:
+    """Hold the nozzle until the transaction ends: two who would both take it come one after the other."""
+    await session.first(
+        select(NOZZLE.id).where(NOZZLE.id == nozzle_id, NOZZLE.operator_id == operator_id).with_for_update()
+    )
+
+
+async def _nozzles(session: ReadSession, which: ColumnElement[bool]) -> list[Nozzle]:
+    found = select(*NOZZLE_COLUMNS).where(which)
     return [Nozzle(**row._mapping) for row in await session.all(found)]  # noqa: SLF001
 
 
@@ -168,16 +182,16 @@ async def dispensers_of_station(session: ReadSession, scope: Scope, station_id: 
 
 
 async def get_product(session: ReadSession, scope: Scope, product_id: int) -> Product:
-    found = await products_many(session, scope, [product_id])
-    if not found:
-        raise ProductNotFound
-    return found[product_id]
-
-
-async def products_many(session: ReadSession, scope: Scope, product_ids: Iterable[int]) -> dict[int, Product]:
-    found = select(*PRODUCT_COLUMNS).where(
-        PRODUCT.id.in_(list(product_ids)), _mine(scope, PRODUCT.operator_id)
+    row = await session.first(
+        select(*PRODUCT_COLUMNS).where(PRODUCT.id == product_id, _mine(scope, PRODUCT.operator_id))
     )
+    if row is None:
+        raise ProductNotFound
+    return Product(**row._mapping)  # noqa: SLF001
+
+
+async def products_many(session: ReadSession, product_ids: Iterable[int]) -> dict[int, Product]:
+    found = select(*PRODUCT_COLUMNS).where(PRODUCT.id.in_(set(product_ids)))
     return {row.id: Product(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
 
 
@@ -199,8 +213,13 @@ async def insert_tank(session: WriteSession, scope: Scope, tank: Tank) -> bool:
     return bool(await insert_new(session, TankRow, [asdict(tank)], key=("station_id", "number")))
 
 
-async def tanks_many(session: ReadSession, scope: Scope, tank_ids: Iterable[int]) -> dict[int, Tank]:
-    found = select(*TANK_COLUMNS).where(TANK.id.in_(list(tank_ids)), _mine(scope, TANK.operator_id))
+async def find_tank(session: ReadSession, scope: Scope, tank_id: int) -> Tank | None:
+    row = await session.first(select(*TANK_COLUMNS).where(TANK.id == tank_id, _mine(scope, TANK.operator_id)))
+    return None if row is None else Tank(**row._mapping)  # noqa: SLF001
+
+
+async def tanks_many(session: ReadSession, tank_ids: Iterable[int]) -> dict[int, Tank]:
+    found = select(*TANK_COLUMNS).where(TANK.id.in_(set(tank_ids)))
     return {row.id: Tank(**row._mapping) for row in await session.all(found)}  # noqa: SLF001
 
 
@@ -211,7 +230,7 @@ async def tanks_of_station(session: ReadSession, scope: Scope, station_id: int) 
 
 
 async def supplies_at_many(
-    session: ReadSession, scope: Scope, moments: Sequence[tuple[int, datetime]]
+    session: ReadSession, moments: Sequence[tuple[int, datetime]]
 ) -> dict[tuple[int, datetime], Supply]:
     """What each nozzle sold at its instant, by (nozzle id, instant); absent where it sold nothing."""
     if not moments:
@@ -222,7 +241,6 @@ async def supplies_at_many(
         SUPPLY.nozzle_id.in_({nozzle for nozzle, _ in moments}),
         SUPPLY.valid_from <= last,
         or_(SUPPLY.valid_to.is_(None), SUPPLY.valid_to > first),
-        _mine(scope, SUPPLY.operator_id),
     )
     by_nozzle: dict[int, list[Supply]] = {}
     for row in await session.all(found):
@@ -233,11 +251,6 @@ async def supplies_at_many(
             if supply.valid_from <= at and (supply.valid_to is None or at < supply.valid_to):
                 answers[(nozzle_id, at)] = supply
     return answers
-
-
-async def supply_at(session: ReadSession, scope: Scope, nozzle_id: int, at: datetime) -> Supply | None:
-    """What a nozzle sold at an instant."""
-    return (await supplies_at_many(session, scope, [(nozzle_id, at)])).get((nozzle_id, at))
 
 
 async def latest_supply(session: WriteSession, scope: Scope, nozzle_id: NozzleId) -> Supply | None:

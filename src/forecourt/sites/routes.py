@@ -89,22 +89,22 @@ async def list_nozzles(station_id: PublicId, actor: Reader, db: Db) -> NozzlesOu
     """By number, each with what it sells now."""
     async with db.read() as session:
         await queries.get_station(session, actor.scope, station_id)
-        found = await queries.nozzles_of_station(session, actor.scope, station_id)
-        return NozzlesOut(nozzles=await _with_products(session, actor, found))
+        found = await queries.nozzles_by_station(session, actor.scope, [station_id])
+        return NozzlesOut(nozzles=await _with_products(session, found))
 
 
 @router.get("/nozzles/{nozzle_id}", responses=refusals(NozzleNotFound))
 async def get_nozzle(nozzle_id: PublicId, actor: Reader, db: Db) -> NozzleOut:
     async with db.read() as session:
         found = await queries.get_nozzle(session, actor.scope, nozzle_id)
-        return (await _with_products(session, actor, [found]))[0]
+        return (await _with_products(session, [found]))[0]
 
 
-async def _with_products(session: ReadSession, actor: Actor, nozzles: list[Nozzle]) -> list[NozzleOut]:
+async def _with_products(session: ReadSession, nozzles: list[Nozzle]) -> list[NozzleOut]:
     now = session.now()
-    supplies = await queries.supplies_at_many(session, actor.scope, [(each.id, now) for each in nozzles])
+    supplies = await queries.supplies_at_many(session, [(each.id, now) for each in nozzles])
     sold = {nozzle_id: supply.product_id for (nozzle_id, _), supply in supplies.items()}
-    products = await queries.products_many(session, actor.scope, set(sold.values()))
+    products = await queries.products_many(session, set(sold.values()))
     shown = []
     for nozzle in nozzles:
         product = products.get(sold.get(nozzle.id, 0))

@@ -261,7 +261,7 @@ async def set_supply(
     product = await queries.get_product(session, actor.scope, product_id)
     tank = None
     if tank_id is not None:
-        tank = (await queries.tanks_many(session, actor.scope, [tank_id])).get(tank_id)
+        tank = await queries.find_tank(session, actor.scope, tank_id)
         if tank is None:
             raise SupplyMismatch("There is no such tank.")
     why = rules.supply_mismatch(nozzle, product, tank)
