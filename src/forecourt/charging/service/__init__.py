@@ -1,7 +1,12 @@
 """Verbs of charging: what charge points tell, who may charge, and what a person settles."""
 
 from forecourt.charging.service.sessions import ask_stop
-from forecourt.charging.service.settling import dismiss_stray_stop, end_by_hand, match_stray_stop
+from forecourt.charging.service.settling import (
+    dismiss_stray_stop,
+    end_by_hand,
+    match_stray_stop,
+    stop_remotely,
+)
 from forecourt.charging.service.telling import (
     authorise,
     boot,
@@ -36,4 +41,5 @@ __all__ = [
     "start",
     "status",
     "stop",
+    "stop_remotely",
 ]

@@ -65,7 +65,7 @@ async def end(session: WriteSession, transaction: Transaction, told: Stop, *, en
     assert ended, "the session is locked"
     if transaction.nozzle_number is not None and transaction.state is TransactionState.OPEN:
         ref = ref_of(transaction)
-        nozzle = await nozzle_of(session, ref.device_id, transaction.connector_number)
+        nozzle = await nozzle_of(session, ref, transaction.connector_number)
         if nozzle is not None:
             quantity_e4 = rules.delivered_e4(transaction.meter_start_wh, told.meter_stop_wh)
             reading = reading_of(ref, nozzle, NozzleState.ENDED, session.now(), quantity_e4=quantity_e4)
@@ -125,15 +125,17 @@ def _report(transaction: Transaction, told: Stop, samples: Sequence[Sample]) -> 
     )
 
 
-async def nozzle_of(session: ReadSession, device_id: int, connector_number: int) -> Nozzle | None:
+async def nozzle_of(session: ReadSession, ref: ChargePointRef, connector_number: int) -> Nozzle | None:
     """The nozzle that stands for a connector."""
-    found = await sites.connectors_many(session, [(device_id, connector_number)])
-    return found.get((device_id, connector_number))
+    return next(
+        (each for each in await nozzles_of(session, ref) if each.connector_number == connector_number), None
+    )
 
 
 async def nozzles_of(session: ReadSession, ref: ChargePointRef) -> list[Nozzle]:
     """The nozzles that stand for the connectors of a charge point."""
-    nozzles = await sites.nozzles_by_station(session, Operator(OperatorId(ref.operator_id)), [ref.station_id])
+    scope = Operator(OperatorId(ref.operator_id))
+    nozzles = await sites.nozzles_of_station(session, scope, ref.station_id)
     return [each for each in nozzles if each.charge_point_device_id == ref.device_id]
 
 

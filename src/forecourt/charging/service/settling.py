@@ -66,3 +66,16 @@ async def end_by_hand(
     )
     await sessions.end(session, found, told, ended_by=actor.subject)
     return await queries.get_transaction(session, actor.scope, charging_id)
+
+
+async def stop_remotely(session: WriteSession, actor: Actor, charging_id: int) -> Transaction:
+    """A person has a session stopped from afar; it ends when the charge point says so.
+
+    Raises:
+        TransactionNotFound, TransactionEnded.
+    """
+    found = await queries.lock_transaction_by_id(session, actor.scope, charging_id)
+    if found.state is TransactionState.ENDED:
+        raise TransactionEnded(charging_id=charging_id)
+    await sessions.ask_stop(session, found)
+    return await queries.get_transaction(session, actor.scope, charging_id)

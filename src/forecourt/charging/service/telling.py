@@ -79,7 +79,7 @@ async def start(
     permit = await who(session, _ask(ref, told.connector_number, told.id_tag))
     for left_open in await queries.open_transactions(session, ref.device_id, told.connector_number):
         await sessions.supersede(session, left_open)
-    nozzle = await sessions.nozzle_of(session, ref.device_id, told.connector_number)
+    nozzle = await sessions.nozzle_of(session, ref, told.connector_number)
     row = _transaction_row(session, ref, told, key, number, nozzle, permit)
     new = await queries.insert_transaction(session, row)
     assert new, "the charge point's row is held: no other start can have come between"
@@ -113,7 +113,7 @@ async def read(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
     last_wh = await sessions.add_samples(session, found, told.samples)
     if rules.is_limit_reached(found.limit_e4, found.meter_start_wh, last_wh) and not found.stop_asked:
         await sessions.ask_stop(session, found)
-    nozzle = await sessions.nozzle_of(session, ref.device_id, found.connector_number)
+    nozzle = await sessions.nozzle_of(session, ref, found.connector_number)
     if nozzle is not None and found.state is TransactionState.OPEN:
         drawn_e4 = rules.delivered_e4(found.meter_start_wh, last_wh)
         state = NozzleState.FUELLING
@@ -214,7 +214,7 @@ async def _show(
         for each in open_ones:
             await sessions.supersede(session, each)
         open_ones = []
-    nozzle = await sessions.nozzle_of(session, ref.device_id, connector_number)
+    nozzle = await sessions.nozzle_of(session, ref, connector_number)
     if nozzle is None:
         return
     drawn_e4 = 0
