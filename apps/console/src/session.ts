@@ -6,7 +6,7 @@ import { api } from './server'
 /** The server's permission codes that the screens look at. */
 export const MAY = {
   seeSales: 'sales:read',
-  seeStations: 'deliveries:read',
+  seeStations: 'sites:read',
   takePayments: 'payments:take',
 } as const
 

@@ -72,13 +72,9 @@ export function createApi(options: ApiOptions = {}) {
     terminal: {
       enrol: (code: string) => told(client.POST('/api/v1/terminals/enrol', { body: { code } })),
       read: () => told(client.GET('/api/v1/terminals/me')),
-      nozzles: () => known(client.GET('/api/v1/device/nozzles')),
       openSales: () => known(client.GET('/api/v1/device/sales', { params: { query: { open: true } } })),
       pay: (id: string, body: PaymentAsk, key: string) =>
         known(client.POST('/api/v1/device/sales/{id}/payments', { ...keyed(id, key), body })),
-      payment: (id: string) => known(client.GET('/api/v1/device/payments/{id}', at(id))),
-      closePayment: (id: string, key: string) =>
-        known(client.POST('/api/v1/device/payments/{id}/close', keyed(id, key))),
     },
   }
 }

@@ -2,12 +2,14 @@
 import { EventParser, type StreamEvent } from './events'
 import { Problem, problemOf } from './problem'
 
-/** `stale`: connected, but silent for longer than two heartbeats. `offline`: not connected, trying again. */
+/** `stale`: connected, but silent for two heartbeats. `offline`: not connected, trying again. */
 export type StreamState = 'connecting' | 'live' | 'stale' | 'offline'
 
 export interface StreamOptions {
   url: string
   onEvent: (event: StreamEvent) => void
+  /** Connected, also anew: what has no ids must be fetched again. `serverDate` is the answer's Date header. */
+  onOpen?: (serverDate: string | null) => void
   onState: (state: StreamState) => void
   /** The server refused for good (no session, no right); the stream has stopped. */
   onRefused?: (problem: Problem) => void
@@ -76,6 +78,7 @@ export class EventStream {
         await this.#refused(response, abort)
         return
       }
+      this.#options.onOpen?.(response.headers.get('date'))
       await this.#read(response.body, abort)
       this.#again(abort)
     } catch {
@@ -91,10 +94,10 @@ export class EventStream {
       const { done, value } = await reader.read()
       if (done || abort.signal.aborted) return
       this.#listen(abort)
+      this.#failures = 0
+      this.#tell('live')
       for (const event of parser.push(decoder.decode(value, { stream: true }))) {
         if (event.id !== '') this.#lastId = event.id
-        this.#failures = 0
-        this.#tell('live')
         this.#options.onEvent(event)
       }
     }

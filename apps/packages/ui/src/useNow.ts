@@ -3,11 +3,11 @@ import { onScopeDispose, ref, type Ref } from 'vue'
 
 const TICK_MS = 250
 
-/** How far this machine's clock is behind the server's; set from the stream's `hello` and `heartbeat`. */
+/** How far this machine's clock is behind the server's; learned from the stream's Date header. */
 let serverAheadMs = 0
 
-export function learnServerTime(at: unknown): void {
-  const told = typeof at === 'string' ? Date.parse(at) : Number.NaN
+export function learnServerTime(date: string | null): void {
+  const told = Date.parse(date ?? '')
   if (!Number.isNaN(told)) serverAheadMs = told - Date.now()
 }
 

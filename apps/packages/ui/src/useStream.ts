@@ -6,8 +6,10 @@ import { learnServerTime } from './useNow'
 export interface StreamUse {
   /** Null: no stream for now. */
   url: () => string | null
-  /** `data` is the event's JSON. `hello` comes first on every connection: fetch anew what has no ids. */
+  /** `data` is the event's JSON. */
   onEvent: (type: string, data: unknown) => void
+  /** Connected, also anew: fetch again what has no ids. */
+  onOpen?: () => void
   onRefused?: (problem: Problem) => void
 }
 
@@ -16,9 +18,7 @@ export function useStream(use: StreamUse): Ref<StreamState> {
   let stream: EventStream | null = null
 
   function hear(event: StreamEvent): void {
-    const data: unknown = event.data === '' ? null : JSON.parse(event.data)
-    if (event.type === 'hello' || event.type === 'heartbeat') learnServerTime((data as { at?: unknown } | null)?.at)
-    use.onEvent(event.type, data)
+    if (event.data !== '') use.onEvent(event.type, JSON.parse(event.data))
   }
 
   watch(
@@ -31,6 +31,10 @@ export function useStream(use: StreamUse): Ref<StreamState> {
       stream = new EventStream({
         url,
         onEvent: hear,
+        onOpen: (serverDate) => {
+          learnServerTime(serverDate)
+          use.onOpen?.()
+        },
         onState: (next) => {
           state.value = next
         },

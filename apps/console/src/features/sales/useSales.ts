@@ -49,8 +49,8 @@ export function useSales(filters: Ref<Filters>, pointerInside: Ref<boolean>) {
       filters.value.station ? `/api/v1/stream?station_id=${encodeURIComponent(filters.value.station)}` : '/api/v1/stream',
     onEvent: (type, data) => {
       if (type === 'sale') hear(data as Sale)
-      else if (type === 'hello') refresh()
     },
+    onOpen: refresh,
   })
 
   watch(queryKey, () => {

@@ -32,9 +32,10 @@ export function useNozzles(stationId: Ref<string | null>) {
     url: () => (stationId.value === null ? null : `/api/v1/stream?station_id=${encodeURIComponent(stationId.value)}`),
     onEvent: (type, data) => {
       if (type === 'nozzle') merge(data as Partial<Nozzle>)
-      // What is unpaid at a nozzle follows from its sales; after a break of the line, everything may have changed.
-      else if (type === 'sale' || type === 'hello') refresh()
+      // What is unpaid at a nozzle follows from its sales.
+      else if (type === 'sale') refresh()
     },
+    onOpen: refresh,
   })
 
   const nozzles = computed<Nozzle[]>(() => query.data.value?.items ?? [])
