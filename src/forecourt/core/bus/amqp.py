@@ -54,6 +54,7 @@ class AmqpBus:
         self._retrier = Retrier(database, poll_s=retry_poll_s)
         self._connections: dict[str, Connection] = {}
         self._connecting = asyncio.Lock()
+        self._publisher: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -135,7 +136,7 @@ class AmqpBus:
         await (await channel.declare_queue(self._dead, durable=True)).bind(dead)
         name = f"{self._prefix}.unheard"
         unheard = await channel.declare_exchange(name, "fanout", durable=True)
-        bounded = {"x-max-length": UNHEARD_MESSAGES_MAX, "x-overflow": "drop-head"}
+        bounded: dict[str, Any] = {"x-max-length": UNHEARD_MESSAGES_MAX, "x-overflow": "drop-head"}
         await (await channel.declare_queue(name, durable=True, arguments=bounded)).bind(unheard)
         events = await channel.declare_exchange(
             f"{self._prefix}.events", "topic", durable=True, arguments={"alternate-exchange": name}
@@ -162,8 +163,13 @@ class AmqpBus:
         queue = await channel.declare_queue(name, durable=True, arguments=arguments)
         target: Any = queue
         if subscription.headers:
-            target = await channel.declare_exchange(f"{name}.match", "headers", durable=True)
-            match = {"x-match": subscription.headers_match, **subscription.headers}
+            target = await channel.declare_exchange(
+                f"{name}.match",
+                "headers",
+                durable=True,
+                arguments={"alternate-exchange": f"{self._prefix}.unheard"},
+            )
+            match: dict[str, Any] = {"x-match": subscription.headers_match, **subscription.headers}
             await queue.bind(target, arguments=match)
         for pattern in subscription.topics:
             for bucket in _buckets(subscription, part):
@@ -196,7 +202,8 @@ class AmqpBus:
 
     async def _rescue(self, incoming: AbstractIncomingMessage) -> None:
         """The broker gave up: consumers died with it. It goes on in the database, counted and visible."""
-        death: Any = (incoming.headers.get("x-death") or [{}])[0]
+        deaths: Any = incoming.headers.get("x-death") or [{}]
+        death: Any = deaths[0]
         queue = str(death.get("queue", ""))
         reason = f"the broker gave up ({death.get('reason', 'unknown')}) in {queue}"
         for subscription in self._subscriptions.values():
@@ -210,9 +217,9 @@ class AmqpBus:
 
     async def _publishing(self) -> AbstractExchange:
         exchange = self._exchange
-        if exchange is None or exchange.channel.is_closed:
-            channel = await self._channel("publish")
-            exchange = await channel.get_exchange(f"{self._prefix}.events", ensure=True)
+        if exchange is None or self._publisher is None or self._publisher.is_closed:
+            self._publisher = await self._channel("publish")
+            exchange = await self._publisher.get_exchange(f"{self._prefix}.events", ensure=True)
             self._exchange = exchange
         return exchange
 

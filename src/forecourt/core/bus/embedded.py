@@ -1,4 +1,4 @@
-"""The outbox table as the bus: one cursor per subscription and partition, for one process without a broker."""
+"""The outbox table as the bus: a cursor per subscription and partition, for one process without a broker."""
 
 import asyncio
 from collections import defaultdict
@@ -152,7 +152,7 @@ async def slowest_cursor(session: ReadSession) -> int | None:
 
 
 async def _declare(session: WriteSession, subscriptions: Sequence[Subscription]) -> None:
-    """New subscriptions hear what is numbered from now on. Changed partitions start at the slowest one's place."""
+    """New ones hear what is numbered from now on; changed partitions start at the slowest one's place."""
     names = [each.name for each in subscriptions]
     rows = await session.all(select(BusCursorRow.__table__).where(BusCursorRow.subscription.in_(names)))
     known: defaultdict[str, list[int]] = defaultdict(list)

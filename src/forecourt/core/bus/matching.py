@@ -9,8 +9,8 @@ from zlib import crc32
 from forecourt.core.bus.types import Message, Subscription
 
 BUCKETS = 64
-"""Keys hash into this many buckets, buckets spread over a subscription's partitions. Never change it: messages
-on their way carry their bucket."""
+"""Keys hash into this many buckets, buckets spread over a subscription's partitions. It never changes, as
+messages on their way carry their bucket."""
 
 
 @lru_cache(maxsize=4096)

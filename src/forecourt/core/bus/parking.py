@@ -1,4 +1,4 @@
-"""Messages whose handler failed: parked in the database until their next try, then dead letters with a reason.
+"""Messages whose handler failed: parked in the database until the next try, then dead letters with a reason.
 
 Both adapters park here, so that a failing message never blocks the ones behind it, every failure can be seen
 with a query, and a dead letter can be replayed. A message that is tried again comes after later ones.
