@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator, misc"
 """Our virtual charge point at a central system that this project did not write: the `ocpp` package's."""
 
 import asyncio
@@ -23,7 +24,7 @@ from forecourt_simulators.evse.setup import ChargePointSetup, ConnectorSetup, Fa
 FAST = ConnectorSetup(power_w=720_000, register_wh=5_000)  # With speed 100: 20 Wh a millisecond.
 
 
-class Central(Peer):  # type: ignore[misc]  (The package has no types.)
+class Central(Peer):
     """Notes everything, accepts all tags but `BAD`."""
 
     def __init__(self, code: str, socket: ServerConnection, seen: list[tuple[str, dict[str, Any]]]) -> None:
