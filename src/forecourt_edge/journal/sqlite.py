@@ -53,6 +53,7 @@ class SqliteJournal:
         self._reader.execute("PRAGMA wal_autocheckpoint = 0")  # Only the writer moves the log.
         self._reader.execute("PRAGMA query_only = ON")
         self._waiting: list[_Entry] = []
+        self._committed = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self.incarnation = bytes(self._one("SELECT value FROM meta WHERE name = 'incarnation'"))
         used = self._reader.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM record").fetchone()
@@ -60,10 +61,11 @@ class SqliteJournal:
         self.dropped = 0
         self.quarantined: Path | None = None
 
-    def next_epoch(self) -> int:
-        """One more than ever before, on disk when this returns. Blocks for one fsync."""
+    def next_epoch(self, at_least: int = 0) -> int:
+        """Higher than ever before, on disk when this returns. Blocks for one fsync."""
         self._writer.execute("BEGIN IMMEDIATE")
-        epoch = int(self._one("SELECT value FROM meta WHERE name = 'epoch'", self._writer)) + 1
+        last = int(self._one("SELECT value FROM meta WHERE name = 'epoch'", self._writer))
+        epoch = max(last + 1, at_least)
         self._writer.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
         self._writer.execute("COMMIT")
         return epoch
@@ -92,6 +94,11 @@ class SqliteJournal:
             "SELECT name, value FROM note WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
         )
         return {name: bytes(value) for name, value in found}
+
+    async def grown(self, after_mid: int) -> None:
+        while self.next_mid() <= after_mid + 1:
+            self._committed.clear()
+            await self._committed.wait()
 
     def unsent(self, after_mid: int, limit: int) -> list[JournalRecord]:
         found = self._reader.execute(
@@ -175,6 +182,7 @@ class SqliteJournal:
             self._fail(group, why)
             return
         self._crash.passed("after_journal_commit")
+        self._committed.set()
         for at, entry in enumerate(group):
             if entry.done.done():  # Whoever waited was cancelled; the row is on disk all the same.
                 continue

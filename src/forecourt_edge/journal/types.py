@@ -48,8 +48,8 @@ class Journal(Protocol):
     def incarnation(self) -> bytes:
         """Four random bytes, made when the file was made: tells a journal from its successor."""
 
-    def next_epoch(self) -> int:
-        """One more than ever before, on disk before it is returned: call it before the first frame."""
+    def next_epoch(self, at_least: int = 0) -> int:
+        """Higher than ever before, on disk before it is returned: call it before the first frame."""
 
     async def append(
         self,
@@ -75,6 +75,9 @@ class Journal(Protocol):
 
     def unsent(self, after_mid: int, limit: int) -> list[JournalRecord]:
         """The next records on disk above this mid, oldest first."""
+
+    async def grown(self, after_mid: int) -> None:
+        """Returns once there is a record above this mid."""
 
     async def discard(self, up_to_mid: int) -> None:
         """These records are committed elsewhere; their `unique` names are kept."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from forecourt_protocols.slp import crypto, framing, handshake, limits, messages
 from forecourt_protocols.slp.errors import Malformed, Misuse
@@ -15,6 +15,8 @@ from forecourt_protocols.slp.events import (
     Disconnected,
     EpochJump,
     JournalBehind,
+    JournalState,
+    Outbound,
     Push,
     Redirected,
 )
@@ -33,7 +35,7 @@ LIVE_MESSAGES_MAX: Final = 32  # Telemetry waiting for the next datagram; older 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceConfig:
-    """Who this device is. `psk` is 32 bytes; `stream` is true over TCP."""
+    """Who this device is. `psk` is 32 bytes."""
 
     device_id: int
     key_id: int
@@ -41,27 +43,6 @@ class DeviceConfig:
     firmware_id: int = 0
     boot_reason: int = 0
     datagram_bytes_max: int = limits.DATAGRAM_BYTES_MAX
-    stream: bool = False
-
-
-class JournalState(NamedTuple):
-    """What `connect` needs of the journal. `epoch` is persisted before this is handed over (rule E1)."""
-
-    epoch: int
-    incarnation: bytes
-    oldest_mid: int
-    next_mid: int
-
-
-class Outbound(NamedTuple):
-    """A journal record to be sent. `reply` marks the answer to a command."""
-
-    mid: int
-    record_class: int
-    channel: int
-    content_format: int
-    body: bytes
-    reply: bool = False
 
 
 class DeviceSession:
@@ -81,6 +62,7 @@ class DeviceSession:
         self._config = config
         self._random_bytes = random_bytes
         self._journal = JournalState(0, b"\0\0\0\0", 1, 1)
+        self._stream = False
         self._failures = 0  # Handshakes in a row that led nowhere.
         self._inbox = CommandInbox()
         self._out: list[bytes] = []
@@ -110,11 +92,15 @@ class DeviceSession:
 
     # -- The caller's side ---------------------------------------------------------------------------
 
-    def connect(self, now_s: float, journal: JournalState) -> None:
-        """Send HELLO. `journal.epoch` must be higher than every epoch used before, and on disk."""
+    def connect(self, now_s: float, journal: JournalState, *, stream: bool = False) -> None:
+        """Send HELLO. `journal.epoch` must be higher than every epoch used before, and on disk.
+
+        `stream`: this session runs over TCP, which paces and repeats by itself.
+        """
         self._move(DeviceTrigger.CONNECT)
         self._clear()
         self._journal = journal
+        self._stream = stream
         self._client_random = self._random_bytes(crypto.RANDOM_BYTES)
         self._say_hello(now_s, b"")
 
@@ -172,6 +158,10 @@ class DeviceSession:
         if self.state is not DeviceState.IDLE:
             self._move(DeviceTrigger.LOST)
             self._clear()
+
+    def connection_lost(self) -> list[DeviceEvent]:
+        """The TCP connection under this session has ended."""
+        return self._lose("connection lost") if self.state is not DeviceState.IDLE else []
 
     def datagrams_to_send(self, now_s: float) -> list[bytes]:
         """Everything that is due; each is one datagram, or the next bytes of the TCP stream."""
@@ -286,9 +276,9 @@ class DeviceSession:
             welcome.com_base,
             self._record_bytes_max,
             self._chance,
-            frames_per_s=1e6 if self._config.stream else max(welcome.rate_frames_s, 1),
+            frames_per_s=1e6 if self._stream else max(welcome.rate_frames_s, 1),
             credit=welcome.credit,
-            pto_s_min=STREAM_PTO_S_MIN if self._config.stream else limits.PTO_S_MIN,
+            pto_s_min=STREAM_PTO_S_MIN if self._stream else limits.PTO_S_MIN,
             pto_s_max=max(welcome.pto_max_ms / 1000, limits.PTO_S_MIN),
         )
         self._ping(now_s)  # The first authentic frame: until it comes the server keeps the old session.

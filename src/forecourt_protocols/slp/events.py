@@ -1,4 +1,4 @@
-"""What sessions tell their caller. Plain tuples: the server makes tens of thousands a second."""
+"""What sessions are told and tell. Plain tuples: the server makes tens of thousands a second."""
 
 from typing import NamedTuple
 
@@ -84,6 +84,26 @@ class CommandHandled(NamedTuple):
 ServerEvent = (
     HelloAccepted | DeviceConnected | DeviceGone | JournalRolledBack | MessagesMissing | CommandHandled
 )
+
+
+class JournalState(NamedTuple):
+    """What `connect` needs of the journal. `epoch` is persisted before this is handed over (rule E1)."""
+
+    epoch: int
+    incarnation: bytes
+    oldest_mid: int
+    next_mid: int
+
+
+class Outbound(NamedTuple):
+    """A journal record to be sent. `reply` marks the answer to a command."""
+
+    mid: int
+    record_class: int
+    channel: int
+    content_format: int
+    body: bytes
+    reply: bool = False
 
 
 class Connected(NamedTuple):

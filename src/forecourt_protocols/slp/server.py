@@ -50,7 +50,7 @@ class Receipt(NamedTuple):
     """What one batch of datagrams brought."""
 
     now_s: float
-    messages: list[Message]  # Classes 1 to 3, to be stored, then given to `committed`.
+    messages: list[Message]  # Classes 1 to 3, to be stored, then told to `committed`.
     live: list[Message]  # Class 0.
     events: list[ServerEvent]
 
@@ -290,10 +290,10 @@ class Server:
         """Answer a device that proved its key, once its highest durable message id is known."""
         return self._doorkeeper.welcome(hello, answer, self._credit, now_s)
 
-    def committed(self, messages_stored: Iterable[Message]) -> None:
-        """These messages are durable: move `com_base` of their devices and tell them."""
+    def committed(self, stored: Iterable[tuple[int, bytes, int]]) -> None:
+        """These messages (device id, incarnation, mid) are durable: move `com_base` and tell the devices."""
         devices, sessions, ack_now = self._devices, self._sessions, self._ack_now
-        for device_id, incarnation, mid, *_ in messages_stored:
+        for device_id, incarnation, mid in stored:
             device = devices.get(device_id)
             if device is not None and device.incarnation == incarnation and device.receiver.commit(mid):
                 session = sessions.get(device_id)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from forecourt_protocols.slp.device import DeviceConfig, DeviceSession, JournalState, Outbound
+from forecourt_protocols.slp.device import DeviceConfig, DeviceSession
 from forecourt_protocols.slp.doorkeeper import WelcomeTerms
 from forecourt_protocols.slp.events import (
     Address,
@@ -16,7 +16,9 @@ from forecourt_protocols.slp.events import (
     Disconnected,
     EpochJump,
     HelloAccepted,
+    JournalState,
     Message,
+    Outbound,
     ServerEvent,
 )
 from forecourt_protocols.slp.server import Server, ServerConfig
@@ -174,7 +176,7 @@ class Centre:
             self.store.commit(batch)  # The commit happens even when the process dies right after it.
             if generation == self.generation:
                 self._committing = False
-                self.server.committed(batch)
+                self.server.committed(message[:3] for message in batch)
                 self._commit()
                 self.turn()
 

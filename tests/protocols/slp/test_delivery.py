@@ -1,6 +1,8 @@
 """Over any weather and any crash: every message once, money in order, nothing lost that was journalled."""
 
 import pytest
+from tests.protocols.slp.network import CALM, STORM, Centre, Journal, Station, Store, Weather, World, bodies
+
 from forecourt_protocols.slp.events import (
     Command,
     CommandHandled,
@@ -14,8 +16,6 @@ from forecourt_protocols.slp.events import (
 from forecourt_protocols.slp.limits import CREDIT_MAX, UNSTORED_MESSAGES_MAX
 from forecourt_protocols.slp.server_session import OutgoingCommand
 from forecourt_protocols.slp.state import DeviceState
-
-from tests.protocols.slp.network import CALM, STORM, Centre, Journal, Station, Store, Weather, World, bodies
 
 
 def world_with_station(seed: int = 1, weather: Weather = CALM) -> tuple[World, Centre, Station]:

@@ -4,15 +4,23 @@ import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from forecourt_protocols.slp import crypto, handshake, limits, messages
-from forecourt_protocols.slp.device import DeviceConfig, DeviceSession, JournalState, Outbound
+from forecourt_protocols.slp.device import DeviceConfig, DeviceSession
 from forecourt_protocols.slp.doorkeeper import WelcomeTerms
-from forecourt_protocols.slp.events import Address, DeviceEvent, HelloAccepted, Message
+from forecourt_protocols.slp.events import (
+    Address,
+    DeviceEvent,
+    HelloAccepted,
+    JournalState,
+    Message,
+    Outbound,
+)
 from forecourt_protocols.slp.framing import FrameType, StreamReader, decode_header
 from forecourt_protocols.slp.server import Server, ServerConfig
 from forecourt_protocols.slp.state import DeviceState
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PSK = bytes(range(32))
 HOME: Address = ("203.0.113.9", 40_001)
@@ -56,7 +64,7 @@ class Pair:
     def to_server(self, frame: bytes, address: Address = HOME) -> list[tuple[bytes, Address]]:
         receipt = self.server.receive(frame, self.now_s, address)
         self.received += receipt.messages
-        self.server.committed(receipt.messages)
+        self.server.committed(message[:3] for message in receipt.messages)
         for event in receipt.events:
             if isinstance(event, HelloAccepted):
                 self.server.welcome(event, WelcomeTerms(highest_mid=None), self.now_s)

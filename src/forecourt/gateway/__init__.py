@@ -1,0 +1,1 @@
+"""The gateway process: receives what devices send, stores it raw in sets, and only then acknowledges it."""
