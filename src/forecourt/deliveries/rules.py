@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from forecourt.deliveries.types import DeliveryReport, DeliveryState, Mark, NozzleState, Purpose
+from forecourt.deliveries.types import DeliveryReport, DeliveryState, Mark, NozzleState
 from forecourt_kit.quantity import Unit, totalizer_delta
 
 CLOCK_AHEAD_MAX = timedelta(minutes=10)  # A delivery that ended later than this from now has a wrong clock.
@@ -128,8 +128,3 @@ def _totalizer_marks(report: DeliveryReport, meter: Meter) -> list[Mark]:
 
 def first_state(marks: list[Mark]) -> DeliveryState:
     return DeliveryState.HELD if HOLDING.intersection(marks) else DeliveryState.RECORDED
-
-
-def is_sold(purpose: Purpose, quantity_e4: int) -> bool:
-    """Whether a delivery becomes a sale: something flowed, and it was meant for a customer."""
-    return purpose is Purpose.SALE and quantity_e4 > 0

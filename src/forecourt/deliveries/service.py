@@ -197,7 +197,9 @@ async def read_nozzles(session: WriteSession, readings: Sequence[NozzleReading])
         )
         for reading, nozzle in latest.values()
     ]
-    owners = {nozzle.id: (nozzle.operator_id, nozzle.station_id) for _, nozzle in latest.values()}
+    owners: dict[int, tuple[int, int]] = {
+        nozzle.id: (nozzle.operator_id, nozzle.station_id) for _, nozzle in latest.values()
+    }
     rows = [
         {**asdict(each), "operator_id": owners[each.nozzle_id][0], "station_id": owners[each.nozzle_id][1]}
         for each in live

@@ -153,6 +153,11 @@ class Delivery:
     source_key: str
     detail: dict[str, Any]
 
+    @property
+    def is_sold(self) -> bool:
+        """Whether it becomes a sale: something flowed, and it was meant for a customer."""
+        return self.purpose is Purpose.SALE and self.quantity_e4 > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveNozzle:

@@ -14,6 +14,7 @@ from forecourt.core.errors import Unavailable
 from forecourt.payments import queries, rules, service
 from forecourt.payments.errors import ChannelNotConfigured
 from forecourt.payments.types import (
+    PAID_STATES,
     Answer,
     Attempt,
     AttemptId,
@@ -111,7 +112,7 @@ async def send_refund(desk: Desk, refund: Refund) -> None:
     async with desk.database.read() as session:
         payment = await queries.get_payment(session, actor.scope, refund.payment_id)
         attempts = (await queries.attempts_of_many(session, [payment.id]))[payment.id]
-    paid = next(each for each in attempts if each.state in rules.PAID_STATES)
+    paid = next(each for each in attempts if each.state in PAID_STATES)
     channel = desk.channel(refund.operator_id, paid.provider)
     answer: RefundAnswer | None = None
     if refund.asked:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import segno
 from sqlalchemy import case, func, select, update
 
 from forecourt.core.actor import Scope, operator_of
@@ -21,6 +22,7 @@ from forecourt.payments.types import (
     PaymentId,
     PaymentPurpose,
     PaymentState,
+    PaymentView,
     Refund,
     RefundId,
     Tender,
@@ -122,6 +124,31 @@ async def get_payment(session: ReadSession, scope: Scope, payment_id: int) -> Pa
     if row is None:
         raise PaymentNotFound(payment_id=payment_id)
     return _payment(row)
+
+
+async def payment_view(session: ReadSession, scope: Scope, payment_id: int) -> PaymentView:
+    """Raises `PaymentNotFound`."""
+    payment = await get_payment(session, scope, payment_id)
+    attempts = (await attempts_of_many(session, [payment.id])).get(payment.id, [])
+    sales = await sales_of_payment(session, payment.id, payment.operator_id)
+    qr = next((each.qr for each in reversed(attempts) if each.qr), None)
+    if payment.state is not PaymentState.PENDING:
+        qr = None
+    return PaymentView(
+        id=payment.id,
+        state=payment.state,
+        tender=payment.tender,
+        product=payment.product,
+        amount_fen=payment.amount_fen,
+        paid_fen=payment.paid_fen,
+        refunded_fen=payment.refunded_fen,
+        sale_ids=tuple(sale_id for sale_id, _, _ in sales),
+        qr_text=qr,
+        qr_svg=None if qr is None else segno.make(qr, error="m").svg_inline(border=2, omitsize=True),
+        expires_at=payment.expires_at,
+        created_at=payment.created_at,
+        paid_at=payment.paid_at,
+    )
 
 
 async def lock_payment(session: WriteSession, scope: Scope, payment_id: int) -> Payment:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from forecourt.ledger.types import Account, Kind, Leg, Purpose, Side, Transfer, merchant_owner
 from forecourt.payments.types import (
+    LIVE,
     Attempt,
     Outcome,
     PaymentState,
@@ -47,9 +48,6 @@ REFUND_TRANSITIONS: dict[tuple[RefundState, RefundOutcome], RefundState] = {
     (RefundState.OPEN, RefundOutcome.NOT_FOUND): RefundState.OPEN,
     (RefundState.ABNORMAL, RefundOutcome.SUCCEEDED): RefundState.SUCCEEDED,
 }
-
-LIVE = frozenset({_S.CREATED, _S.PENDING, _S.UNKNOWN})
-PAID_STATES = frozenset({_S.PAID, _S.PAID_LATE})
 
 
 class Step(StrEnum):

@@ -8,6 +8,8 @@ from typing import ClassVar, NewType, Protocol
 
 from forecourt.core.actor import Permission
 from forecourt.core.event import Event
+from forecourt_kit.clock import rfc3339
+from forecourt_kit.ids import to_public
 
 PaymentId = NewType("PaymentId", int)
 AttemptId = NewType("AttemptId", int)
@@ -16,6 +18,7 @@ RefundId = NewType("RefundId", int)
 PAYMENTS_READ = Permission("payments:read")
 PAYMENTS_TAKE = Permission("payments:take")
 PAYMENTS_REFUND = Permission("payments:refund")
+PAYMENTS_TOP_UP = Permission("payments:top-up")
 
 
 class Tender(StrEnum):
@@ -50,6 +53,12 @@ class PaymentState(StrEnum):
     CLOSED = "closed"  # Ended without money.
     PAID_LATE = "paid_late"  # Money came after the end; it goes to suspense and is refunded by itself.
     FAILED = "failed"
+
+
+LIVE = frozenset(
+    {PaymentState.CREATED, PaymentState.PENDING, PaymentState.UNKNOWN}
+)  # Its end is not known yet.
+PAID_STATES = frozenset({PaymentState.PAID, PaymentState.PAID_LATE})
 
 
 class RefundState(StrEnum):
@@ -275,6 +284,43 @@ class Payment:
     def free_fen(self) -> int:
         """Money that came in and neither settles a sale nor goes back."""
         return self.paid_fen - self.allocated_fen - self.refunded_fen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentView:
+    """A payment as the outside sees it; what the payer scans is there only while it can be paid."""
+
+    id: PaymentId
+    state: PaymentState
+    tender: Tender
+    product: Product | None
+    amount_fen: int
+    paid_fen: int
+    refunded_fen: int
+    sale_ids: tuple[int, ...]
+    qr_text: str | None
+    qr_svg: str | None
+    expires_at: datetime | None
+    created_at: datetime
+    paid_at: datetime | None
+
+    def as_json(self) -> dict[str, object]:
+        """Public ids and RFC 3339 times: the form on every interface."""
+        return {
+            "id": to_public(self.id),
+            "state": self.state.value,
+            "tender": self.tender.value,
+            "product": None if self.product is None else self.product.value,
+            "amount_fen": self.amount_fen,
+            "paid_fen": self.paid_fen,
+            "refunded_fen": self.refunded_fen,
+            "sale_ids": [to_public(each) for each in self.sale_ids],
+            "qr_text": self.qr_text,
+            "qr_svg": self.qr_svg,
+            "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),
+            "created_at": rfc3339(self.created_at),
+            "paid_at": None if self.paid_at is None else rfc3339(self.paid_at),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,7 +268,7 @@ async def move_authorisation(
 
 
 async def check_amounts(session: ReadSession) -> list[Violation]:
-    """Every sale's amount recomputes from its delivery and its price, to the fen (architecture, the amount rule)."""
+    """Every sale's amount recomputes from its delivery and its price, to the fen, by the amount rule."""
     found: list[Violation] = []
     after = 0
     while rows := await session.all(

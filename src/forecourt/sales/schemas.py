@@ -7,7 +7,7 @@ import msgspec
 from pydantic import Field
 
 from forecourt.core.http.fields import AmountFen, IdOut, In, InstantOut, Out, PublicId, Words
-from forecourt.payments.types import PaymentState, Product, RefundState, Tender
+from forecourt.payments.types import RefundState, Tender
 from forecourt.sales.types import AuthorisationKind, AuthorisationState, SaleState
 from forecourt_kit.limits import AMOUNT_FEN_MAX
 from forecourt_kit.price import AmountSource, PresetKind
@@ -98,24 +98,6 @@ CHECKOUT_SCHEMA: dict[str, Any] = {
 }
 
 
-class PaymentOut(Out):
-    """A payment. `qr_text` and `qr_svg` are what the payer scans, while it is pending."""
-
-    id: IdOut
-    state: PaymentState
-    tender: Tender
-    product: Product | None
-    amount_fen: int
-    paid_fen: int
-    refunded_fen: int
-    sale_ids: list[IdOut]
-    qr_text: str | None = None
-    qr_svg: str | None = None
-    expires_at: InstantOut | None = None
-    created_at: InstantOut
-    paid_at: InstantOut | None = None
-
-
 class RefundIn(In):
     amount_fen: AmountFen
     reason: Words = Field(min_length=1)
@@ -163,4 +145,4 @@ class AuthorisationOut(Out):
     limit_fen: int
     unit_price_e4: int
     expires_at: InstantOut
-    payment: PaymentOut | None = None
+    payment_id: IdOut | None

@@ -12,6 +12,8 @@ from forecourt.payments import queries, rules
 from forecourt.payments.errors import PaymentEndedAlready
 from forecourt.payments.service.refunds import apply_refund_answer, suspend_and_refund
 from forecourt.payments.types import (
+    LIVE,
+    PAID_STATES,
     Answer,
     Attempt,
     AttemptId,
@@ -116,7 +118,7 @@ async def apply_answer(
         message = f"the channel says {answer.amount_fen} fen, the order says {attempt.amount_fen}"
     after = rules.PAYMENT_TRANSITIONS.get((attempt.state, outcome), attempt.state)
     now = session.now()
-    ended = None if after in rules.LIVE else attempt.ended_at or now
+    ended = None if after in LIVE else attempt.ended_at or now
     await queries.set_attempt(
         session,
         attempt.id,
@@ -133,16 +135,16 @@ async def apply_answer(
     if after is attempt.state:
         return payment
     paid_fen = payment.paid_fen
-    if after in rules.PAID_STATES:
+    if after in PAID_STATES:
         paid_fen = attempt.amount_fen
-    paid_at = (answer.paid_at or now) if after in rules.PAID_STATES else payment.paid_at
+    paid_at = (answer.paid_at or now) if after in PAID_STATES else payment.paid_at
     await queries.set_payment(
         session, actor.scope, payment.id, state=after, paid_fen=paid_fen, paid_at=paid_at
     )
     payment = await queries.get_payment(session, actor.scope, payment.id)
-    if after in rules.PAID_STATES:
+    if after in PAID_STATES:
         await _received(session, actor, payment, attempt)
-    elif after not in rules.LIVE:
+    elif after not in LIVE:
         event = PaymentEnded(
             operator_id=payment.operator_id,
             payment_id=payment.id,
@@ -267,10 +269,10 @@ async def end_asked(session: WriteSession, actor: Actor, payment_id: PaymentId) 
         PaymentNotFound, PaymentEndedAlready.
     """
     payment = await queries.lock_payment(session, actor.scope, payment_id)
-    if payment.state not in rules.LIVE:
+    if payment.state not in LIVE:
         raise PaymentEndedAlready(payment_id=to_public(payment.id), state=payment.state.value)
     for attempt in (await queries.attempts_of_many(session, [payment.id])).get(payment.id, []):
-        if attempt.state in rules.LIVE:
+        if attempt.state in LIVE:
             await queries.set_attempt(
                 session, attempt.id, attempt.operator_id, ending=1, next_ask_at=session.now()
             )

@@ -10,6 +10,7 @@ from forecourt.ledger.types import Account, GiveBack, Kind, Movement
 from forecourt.payments import queries, rules
 from forecourt.payments.errors import RefundTooLarge
 from forecourt.payments.types import (
+    PAID_STATES,
     Attempt,
     Payment,
     Refund,
@@ -100,7 +101,7 @@ async def _open_refund(
     if (earlier := await queries.find_refund(session, payment.operator_id, out_refund_no)) is not None:
         return earlier
     attempts = (await queries.attempts_of_many(session, [payment.id])).get(payment.id, [])
-    asked = next((each for each in attempts if each.state in rules.PAID_STATES), None)
+    asked = next((each for each in attempts if each.state in PAID_STATES), None)
     now = session.now()
     refund_id = RefundId(session.new_id())
     row = {

@@ -32,6 +32,7 @@ from forecourt.sales.types import (
 )
 from forecourt.sites import queries as sites
 from forecourt.sites.types import Nozzle
+from forecourt_kit.clock import rfc3339
 from forecourt_kit.ids import to_public
 from forecourt_kit.price import Preset, PresetKind, amount_fen
 
@@ -156,19 +157,23 @@ def _row(
 
 
 async def _grant(session: WriteSession, authorisation: Authorisation) -> None:
-    """Tell the station, and everybody who watches the nozzle. A full tank stops at the limit it was granted."""
+    """Tell the station, and whoever watches the nozzle. A full tank stops at the limit it was granted."""
     preset = authorisation.preset
     if preset.kind is PresetKind.FULL:
         preset = Preset(PresetKind.AMOUNT, authorisation.limit_fen)
+    nozzle = (await sites.nozzles_many(session, [authorisation.nozzle_id]))[authorisation.nozzle_id]
+    at_charger = nozzle.charge_point_device_id is not None
     await devices.queue_for_nozzle(
         session,
-        nozzle_id=authorisation.nozzle_id,
-        kind=CommandKind.AUTHORISE,
+        nozzle,
+        kind=CommandKind.REMOTE_START if at_charger else CommandKind.AUTHORISE,
         body={
-            "authorisation_id": authorisation.id,
-            "preset_kind": preset.kind.value,
-            "preset_value": preset.value,
-            "unit_price_e4": authorisation.unit_price_e4,
+            "nozzle": nozzle.number,
+            "connector_number": nozzle.connector_number,
+            "authorisation_id": to_public(authorisation.id),
+            "limit_fen": authorisation.limit_fen,
+            "preset": {"kind": preset.kind.value, "value": preset.value},
+            "expires_at": rfc3339(authorisation.expires_at),
         },
         expires_at=authorisation.expires_at,
     )
@@ -237,11 +242,12 @@ async def _end(
         assert authorisation.payment_id is not None
         await payments.refund_rest(session, actor, authorisation.payment_id, "not used")
     if authorisation.state is AuthorisationState.GRANTED:
+        nozzle = (await sites.nozzles_many(session, [authorisation.nozzle_id]))[authorisation.nozzle_id]
         await devices.queue_for_nozzle(
             session,
-            nozzle_id=authorisation.nozzle_id,
-            kind=CommandKind.RELEASE,
-            body={"authorisation_id": authorisation.id},
+            nozzle,
+            kind=CommandKind.STOP,
+            body={"nozzle": nozzle.number, "authorisation_id": to_public(authorisation.id)},
             expires_at=session.now() + GRANTED_FOR,
         )
     event = AuthorisationEnded(

@@ -8,7 +8,6 @@ from forecourt.core.actor import Actor
 from forecourt.core.db import WriteSession
 from forecourt.core.errors import Refusal
 from forecourt.deliveries import queries as deliveries
-from forecourt.deliveries.rules import is_sold
 from forecourt.deliveries.types import Delivery, DeliveryState
 from forecourt.ledger import service as ledger
 from forecourt.payments import queries as payment_queries
@@ -44,7 +43,7 @@ async def open_many(session: WriteSession, actor: Actor, delivery_ids: Sequence[
         each for each in found.values() if each.state in {DeliveryState.RECORDED, DeliveryState.RELEASED}
     ]
     authorised = await _authorisations(session, ready)
-    sold = [each for each in ready if is_sold(each.purpose, each.quantity_e4)]
+    sold = [each for each in ready if each.is_sold]
     rows = await _priced_rows(session, sold, authorised)
     new = await queries.insert_new_many(session, rows)
     opened = [row for row in rows if row["delivery_id"] in new]
@@ -58,7 +57,7 @@ async def open_many(session: WriteSession, actor: Actor, delivery_ids: Sequence[
             await mark_paid(session, sale, 0, ())
     for each in ready:
         authorisation = authorised.get(each.id)
-        if authorisation is not None and not is_sold(each.purpose, each.quantity_e4):
+        if authorisation is not None and not each.is_sold:
             await _give_back(session, actor, authorisation)
     return [SaleId(row["id"]) for row in opened]
 

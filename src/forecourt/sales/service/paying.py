@@ -10,8 +10,8 @@ from forecourt.core.idempotency import Ask
 from forecourt.payments import queries as payment_queries
 from forecourt.payments import service as payments
 from forecourt.payments.errors import MemberNeeded
-from forecourt.payments.rules import LIVE
 from forecourt.payments.types import (
+    LIVE,
     Attempt,
     NewAsked,
     NewBooked,
