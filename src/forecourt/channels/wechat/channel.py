@@ -85,7 +85,8 @@ class WeChatChannel:
         number = _checked(OUT_TRADE_NO, order.out_trade_no)
         body = code_body(order, self._config.mchid, self._config.appid)
         reply = await self._client.ask("POST", "/v3/pay/transactions/codepay", body)
-        if isinstance(reply, Reply) and reply.is_success:
+        # v3's list of codes has USERPAYING as a 202 as well: a success that tells no state is read as a code.
+        if isinstance(reply, Reply) and reply.is_success and "trade_state" in reply.body:
             return self._read(number, reply)
         return await self._declined(Operation.CODE, number, reply)
 

@@ -20,7 +20,6 @@ ADVICE: dict[str, str] = {
     " then turn fetch_certificates on.",
     "STALE": "This machine's clock is wrong: set it by NTP. WeChat Pay allows 5 minutes.",
     "API_V3_KEY": "api_v3_key does not open WeChat Pay's certificates; set it again in 账户中心 › API安全.",
-    "NO_PLATFORM_KEY": "WeChat Pay's certificates could not be fetched with these credentials.",
     "SIGN_ERROR": "merchant_private_key_pem does not belong to merchant_serial, the serial is not of mchid,"
     " or this machine's clock is more than 5 minutes off.",
     "MCH_NOT_EXISTS": "mchid is not a merchant.",

@@ -6,6 +6,7 @@ Nothing here raises for what the channel does or fails to do: what cannot be bel
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -31,6 +32,8 @@ CERTIFICATES_PATH = "/v3/certificates"
 CERTIFICATES_FRESH_S = 3_600.0  # wechatpay-java refreshes hourly; the documentation allows 12 hours.
 REFRESH_PAUSE_S = 5.0  # Junk with invented serials must not make us ask more often than this.
 USER_AGENT = "forecourt (httpx)"
+CODE = re.compile(rb'"code"\s*:\s*"([A-Z_]{1,64})"')
+CLAIM_BYTES_MAX = 1_024
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +97,7 @@ class WeChatClient:
         self._refreshing = asyncio.Lock()
         self._refreshed_s: float | None = None
         self._refresh_tried_s: float | None = None
+        self._refresh_failure = Silence("NO_PLATFORM_KEY", "the certificates were not fetched yet")
         self._http = httpx.AsyncClient(
             transport=transport,
             trust_env=False,  # Base URLs and keys come by configuration only.
@@ -116,7 +120,7 @@ class WeChatClient:
         if self.config.fetch_certificates and not self._keys_are_fresh():
             await self.refresh_keys()
         if not self.keys:
-            return Silence("NO_PLATFORM_KEY", "WeChat Pay's certificates could not be fetched yet")
+            return self._refresh_failure
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         raw = await self._send(method, target, content)
         if isinstance(raw, Silence):
@@ -139,6 +143,7 @@ class WeChatClient:
             raw = await self._send("GET", CERTIFICATES_PATH, b"")
             found = raw if isinstance(raw, Silence) else self._read_certificates(raw)
             if isinstance(found, Silence):
+                self._refresh_failure = Silence(found.code, f"WeChat Pay's certificates: {found.message}")
                 log.warning("platform certificates not refreshed", extra={"code": found.code})
                 return False
             before = self.keys.serials()
@@ -215,7 +220,8 @@ class WeChatClient:
     def _read_certificates(self, raw: _Raw) -> list[PlatformKey] | Silence:
         """Trusted because our APIv3 key opens them; the answer must be signed by one of them."""
         if raw.status != 200:
-            return Silence(f"HTTP_{raw.status}", "the certificates were refused")
+            claimed = CODE.search(raw.body[:CLAIM_BYTES_MAX])  # For people: it is not verified.
+            return Silence(claimed[1].decode() if claimed else f"HTTP_{raw.status}", "they were refused")
         try:
             listed = json.loads(raw.body)["data"]
             opened = [decrypt(self.api_v3_key, one["encrypt_certificate"]).decode() for one in listed]

@@ -15,7 +15,7 @@ from forecourt_simulators.channels.wechat.book import Notice
 from forecourt_simulators.channels.wechat.faults import Fault, FaultKind, Operation
 from forecourt_simulators.channels.wechat.keys import MerchantKeys, SignsWith
 from forecourt_simulators.channels.wechat.platform import Platform
-from forecourt_simulators.channels.wechat.seal import Forgery, to_json
+from forecourt_simulators.channels.wechat.seal import Forgery, Sealed, to_json
 
 BODY_BYTES_MAX = 64 * 1024
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
@@ -68,14 +68,13 @@ def routes(platform: Platform) -> list[Route]:
 def _endpoint(platform: Platform, operation: Operation) -> Any:
     async def endpoint(request: Request) -> Response:
         signs_with = SignsWith.PUBLIC_KEY
-        call: Call | None = None
         try:
             call = await _authenticated(platform, request, operation)
             signs_with = _asked_key(platform, request, call.merchant)
-            return await _answer(platform, call, signs_with)
         except Declined as no:
             sealed = platform.seal.sign(to_json({"code": no.code, "message": no.message}), signs_with)
-            return _response(no.status, sealed.body, sealed.headers)
+            return _response(no.status, sealed)
+        return await _answer(platform, call, signs_with)
 
     return endpoint
 
@@ -156,9 +155,12 @@ async def _answer(platform: Platform, call: Call, signs_with: SignsWith) -> Resp
         await asyncio.sleep(fault.params["ms"] / 1000)
     if fault := struck(FaultKind.ERROR):
         return _broken(fault)
-    if fault := struck(FaultKind.DECLINE):
-        raise Declined(fault.params["status"], fault.params["code"], fault.params["message"])
-    acted = ACTS[call.operation](platform, call)
+    try:
+        if fault := struck(FaultKind.DECLINE):
+            raise Declined(fault.params["status"], fault.params["code"], fault.params["message"])  # noqa: TRY301
+        acted = ACTS[call.operation](platform, call)
+    except Declined as no:
+        acted = Acted(no.status, {"code": no.code, "message": no.message})
     await _send_off(platform, acted)
     if fault := struck(FaultKind.HANG_AFTER):
         await asyncio.sleep(fault.params["ms"] / 1000)
@@ -167,7 +169,7 @@ async def _answer(platform: Platform, call: Call, signs_with: SignsWith) -> Resp
     fault = struck(FaultKind.BAD_ANSWER)
     body = b"" if acted.body is None else to_json(acted.body)
     sealed = platform.seal.sign(body, signs_with, Forgery(fault.params["how"]) if fault else None)
-    return _response(acted.status, sealed.body, sealed.headers)
+    return _response(acted.status, sealed)
 
 
 async def _send_off(platform: Platform, acted: Acted) -> None:
@@ -259,5 +261,6 @@ def _broken(fault: Fault) -> Response:
     return Response(content, fault.params["status"], media_type="application/json")
 
 
-def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
-    return Response(body, status, dict(headers), media_type="application/json" if body else None)
+def _response(status: int, sealed: Sealed) -> Response:
+    media_type = "application/json" if sealed.body else None
+    return Response(sealed.body, status, sealed.headers, media_type=media_type)
