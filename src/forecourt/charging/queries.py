@@ -26,15 +26,15 @@ from forecourt.charging.types import (
     Token,
     Transaction,
     TransactionState,
-    Violation,
 )
 from forecourt.core.actor import Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, upsert_many
+from forecourt.core.verify import VIOLATIONS_MAX, Violation
 from forecourt.deliveries import queries as deliveries
 
 Columns = TypeVarTuple("Columns")
 
-CHECKED_ROWS_MAX = 500  # Findings of one check; more say the same.
+LOOKED_UP_MAX = 500  # Rows asked for in one statement.
 
 TRANSACTION = (
     TransactionRow.id,
@@ -121,21 +121,30 @@ async def add_charge_point(session: WriteSession, row: Mapping[str, Any]) -> Non
     await insert_new(session, ChargePointRow, [row], key=("device_id",))
 
 
-async def update_charge_point(session: WriteSession, device_id: int, values: Mapping[str, Any]) -> None:
-    await session.run(update(ChargePointRow).where(ChargePointRow.device_id == device_id).values(**values))
+async def update_charge_point(
+    session: WriteSession, operator_id: int, device_id: int, values: Mapping[str, Any]
+) -> None:
+    own = update(ChargePointRow).where(
+        ChargePointRow.device_id == device_id, ChargePointRow.operator_id == operator_id
+    )
+    await session.run(own.values(**values))
 
 
-async def release_connection(session: WriteSession, device_id: int, connection: str, at: datetime) -> bool:
+async def release_connection(
+    session: WriteSession, operator_id: int, device_id: int, connection: str, at: datetime
+) -> bool:
     """Mark a charge point as gone, unless another connection holds it by now."""
     held = update(ChargePointRow).where(
-        ChargePointRow.device_id == device_id, ChargePointRow.connection == connection
+        ChargePointRow.device_id == device_id,
+        ChargePointRow.operator_id == operator_id,
+        ChargePointRow.connection == connection,
     )
     return await session.run(held.values(connected=False, connection=None, heard_at=at)) == 1
 
 
-async def next_transaction_id(session: WriteSession, device_id: int) -> int:
+async def next_transaction_id(session: WriteSession, operator_id: int, device_id: int) -> int:
     """Draw the next number of a charge point; holds its row, so that two starts of one come one by one."""
-    own = ChargePointRow.device_id == device_id
+    own = (ChargePointRow.device_id == device_id) & (ChargePointRow.operator_id == operator_id)
     await session.run(
         update(ChargePointRow).where(own).values(last_transaction=ChargePointRow.last_transaction + 1)
     )
@@ -151,9 +160,11 @@ async def list_charge_points(session: ReadSession, scope: Scope, station_id: int
     return [ChargePoint(**row._mapping) for row in rows]  # noqa: SLF001
 
 
-async def charge_point_of(session: ReadSession, device_id: int) -> ChargePoint | None:
-    """For doors and jobs, whatever the operator."""
-    row = await session.first(select(*CHARGE_POINT).where(ChargePointRow.device_id == device_id))
+async def find_charge_point(session: ReadSession, operator_id: int, device_id: int) -> ChargePoint | None:
+    wanted = select(*CHARGE_POINT).where(
+        ChargePointRow.device_id == device_id, ChargePointRow.operator_id == operator_id
+    )
+    row = await session.first(wanted)
     return ChargePoint(**row._mapping) if row else None  # noqa: SLF001
 
 
@@ -186,8 +197,8 @@ async def upsert_connector(session: WriteSession, row: Mapping[str, Any]) -> Non
     )
 
 
-async def connectors_of(session: ReadSession, device_id: int) -> list[Connector]:
-    """Latest statuses, for doors and jobs."""
+async def connectors_of(session: ReadSession, operator_id: int, device_id: int) -> list[Connector]:
+    """Latest statuses."""
     rows = await session.all(
         select(
             ConnectorRow.device_id,
@@ -197,7 +208,7 @@ async def connectors_of(session: ReadSession, device_id: int) -> list[Connector]
             ConnectorRow.info,
             ConnectorRow.at,
         )
-        .where(ConnectorRow.device_id == device_id)
+        .where(ConnectorRow.device_id == device_id, ConnectorRow.operator_id == operator_id)
         .order_by(ConnectorRow.connector_number)
     )
     return [Connector(**row._mapping) for row in rows]  # noqa: SLF001
@@ -211,18 +222,26 @@ async def insert_transaction(session: WriteSession, row: Mapping[str, Any]) -> b
     return bool(await insert_new(session, TransactionRow, [row], key=("device_id", "start_key")))
 
 
-async def transaction_by_start(session: ReadSession, device_id: int, start_key: str) -> Transaction | None:
+async def transaction_by_start(
+    session: ReadSession, operator_id: int, device_id: int, start_key: str
+) -> Transaction | None:
     wanted = select(*TRANSACTION).where(
-        TransactionRow.device_id == device_id, TransactionRow.start_key == start_key
+        TransactionRow.operator_id == operator_id,
+        TransactionRow.device_id == device_id,
+        TransactionRow.start_key == start_key,
     )
     row = await session.first(wanted)
     return _transaction(row) if row else None
 
 
-async def lock_transaction(session: WriteSession, device_id: int, transaction_id: int) -> Transaction | None:
+async def lock_transaction(
+    session: WriteSession, operator_id: int, device_id: int, transaction_id: int
+) -> Transaction | None:
     """The session behind a charge point's number, held until the unit of work ends."""
     wanted = select(*TRANSACTION).where(
-        TransactionRow.device_id == device_id, TransactionRow.transaction_id == transaction_id
+        TransactionRow.operator_id == operator_id,
+        TransactionRow.device_id == device_id,
+        TransactionRow.transaction_id == transaction_id,
     )
     row = await session.first(wanted.with_for_update())
     return _transaction(row) if row else None
@@ -261,9 +280,12 @@ async def list_transactions(
     return [_transaction(row) for row in await session.all(wanted)]
 
 
-async def open_transactions(session: ReadSession, device_id: int, connector_number: int) -> list[Transaction]:
+async def open_transactions(
+    session: ReadSession, operator_id: int, device_id: int, connector_number: int
+) -> list[Transaction]:
     """What a connector is charging, as far as anybody told; more than one only when ends were lost."""
     wanted = select(*TRANSACTION).where(
+        TransactionRow.operator_id == operator_id,
         TransactionRow.device_id == device_id,
         TransactionRow.connector_number == connector_number,
         TransactionRow.state == TransactionState.OPEN,
@@ -291,10 +313,18 @@ async def charges_elsewhere(
 
 
 async def update_transaction(
-    session: WriteSession, charging_id: int, was: TransactionState, values: Mapping[str, Any]
+    session: WriteSession,
+    operator_id: int,
+    charging_id: int,
+    was: TransactionState,
+    values: Mapping[str, Any],
 ) -> bool:
     """Guarded by the state it was read in."""
-    guarded = update(TransactionRow).where(TransactionRow.id == charging_id, TransactionRow.state == was)
+    guarded = update(TransactionRow).where(
+        TransactionRow.id == charging_id,
+        TransactionRow.operator_id == operator_id,
+        TransactionRow.state == was,
+    )
     return await session.run(guarded.values(**values)) == 1
 
 
@@ -316,14 +346,16 @@ async def add_samples(session: WriteSession, transaction: Transaction, samples: 
     return len(await insert_new(session, MeterValueRow, rows, key=("charging_id", "at", "context")))
 
 
-async def sample_count(session: ReadSession, charging_id: int) -> int:
+async def sample_count(session: ReadSession, operator_id: int, charging_id: int) -> int:
     counted: int = await session.scalar(
-        select(TransactionRow.samples).where(TransactionRow.id == charging_id)
+        select(TransactionRow.samples).where(
+            TransactionRow.id == charging_id, TransactionRow.operator_id == operator_id
+        )
     )
     return counted
 
 
-async def samples_of(session: ReadSession, charging_id: int) -> list[Sample]:
+async def samples_of(session: ReadSession, operator_id: int, charging_id: int) -> list[Sample]:
     """In the order of their time."""
     rows = await session.all(
         select(
@@ -333,7 +365,7 @@ async def samples_of(session: ReadSession, charging_id: int) -> list[Sample]:
             MeterValueRow.power_w,
             MeterValueRow.soc_percent,
         )
-        .where(MeterValueRow.charging_id == charging_id)
+        .where(MeterValueRow.charging_id == charging_id, MeterValueRow.operator_id == operator_id)
         .order_by(MeterValueRow.at, MeterValueRow.id)
     )
     return [Sample(**row._mapping) for row in rows]  # noqa: SLF001
@@ -429,14 +461,14 @@ async def check_ended_are_delivered(session: ReadSession) -> list[Violation]:
             violations.append(
                 Violation(check="charging.delivered", subject=str(row.id), detail="other meter readings")
             )
-    return violations[:CHECKED_ROWS_MAX]
+    return violations[:VIOLATIONS_MAX]
 
 
 async def _deliveries_many(session: ReadSession, ids: Iterable[int]) -> dict[int, Any]:
     wanted = sorted(set(ids))
     found: dict[int, Any] = {}
-    for start in range(0, len(wanted), CHECKED_ROWS_MAX):
-        found |= await deliveries.deliveries_many(session, wanted[start : start + CHECKED_ROWS_MAX])
+    for start in range(0, len(wanted), LOOKED_UP_MAX):
+        found |= await deliveries.deliveries_many(session, wanted[start : start + LOOKED_UP_MAX])
     return found
 
 
@@ -447,7 +479,7 @@ async def check_one_session_a_connector(session: ReadSession) -> list[Violation]
         .where(TransactionRow.state == TransactionState.OPEN)
         .group_by(TransactionRow.device_id, TransactionRow.connector_number)
         .having(func.count() > 1)
-        .limit(CHECKED_ROWS_MAX)
+        .limit(VIOLATIONS_MAX)
     )
     return [
         Violation(

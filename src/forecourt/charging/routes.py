@@ -125,7 +125,7 @@ async def list_charge_points(station_id: PublicId, actor: Reader, db: Db) -> Cha
     shown = []
     async with db.read() as session:
         for each in await queries.list_charge_points(session, actor.scope, station_id):
-            connectors = await queries.connectors_of(session, each.device_id)
+            connectors = await queries.connectors_of(session, each.operator_id, each.device_id)
             out = ChargePointOut.model_validate(each)
             named = [ConnectorOut.model_validate(connector) for connector in connectors]
             shown.append(out.model_copy(update={"connectors": named}))

@@ -269,12 +269,3 @@ class Token:
     state: TokenState
     expires_at: datetime | None
     parent_tag: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """An invariant that does not hold, for `verify`."""
-
-    check: str
-    subject: str
-    detail: str

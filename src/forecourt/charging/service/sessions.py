@@ -39,17 +39,20 @@ async def ask_stop(session: WriteSession, transaction: Transaction) -> None:
         body={"transaction_id": transaction.transaction_id},
         expires_at=session.now() + STOP_COMMAND_LIFE,
     )
-    await queries.update_transaction(session, transaction.id, transaction.state, {"stop_asked": True})
+    await queries.update_transaction(
+        session, transaction.operator_id, transaction.id, transaction.state, {"stop_asked": True}
+    )
 
 
 async def end(session: WriteSession, transaction: Transaction, told: Stop, *, ended_by: str | None) -> None:
     """The session becomes one delivery. `transaction` is locked."""
     await add_samples(session, transaction, told.samples)
-    samples = await queries.samples_of(session, transaction.id)
+    samples = await queries.samples_of(session, transaction.operator_id, transaction.id)
     recorded = await deliveries.record_many(session, [_report(transaction, told, samples)])
     after = rules.TRANSACTION_TRANSITIONS[transaction.state, rules.TransactionEvent.STOP]
     ended = await queries.update_transaction(
         session,
+        transaction.operator_id,
         transaction.id,
         transaction.state,
         {
@@ -77,18 +80,22 @@ async def add_samples(session: WriteSession, transaction: Transaction, samples: 
     readings = [each.energy_wh for each in samples if each.energy_wh is not None]
     plausible_wh = transaction.meter_start_wh + QUANTITY_E4_MAX // E4_PER_WH
     last_wh = max([transaction.meter_last_wh, *(each for each in readings if each <= plausible_wh)])
-    room = SAMPLES_MAX - await queries.sample_count(session, transaction.id)
+    room = SAMPLES_MAX - await queries.sample_count(session, transaction.operator_id, transaction.id)
     new = await queries.add_samples(session, transaction, samples[: max(0, room)])
     if new or last_wh != transaction.meter_last_wh:
         counted = SAMPLES_MAX - room + new
         values = {"meter_last_wh": last_wh, "samples": counted}
-        await queries.update_transaction(session, transaction.id, transaction.state, values)
+        await queries.update_transaction(
+            session, transaction.operator_id, transaction.id, transaction.state, values
+        )
     return last_wh
 
 
 async def supersede(session: WriteSession, transaction: Transaction) -> None:
     after = rules.TRANSACTION_TRANSITIONS[transaction.state, rules.TransactionEvent.SUPERSEDE]
-    await queries.update_transaction(session, transaction.id, transaction.state, {"state": after})
+    await queries.update_transaction(
+        session, transaction.operator_id, transaction.id, transaction.state, {"state": after}
+    )
 
 
 def _report(transaction: Transaction, told: Stop, samples: Sequence[Sample]) -> DeliveryReport:
@@ -135,7 +142,7 @@ async def nozzle_of(session: ReadSession, ref: ChargePointRef, connector_number:
 async def nozzles_of(session: ReadSession, ref: ChargePointRef) -> list[Nozzle]:
     """The nozzles that stand for the connectors of a charge point."""
     scope = Operator(OperatorId(ref.operator_id))
-    nozzles = await sites.nozzles_of_station(session, scope, ref.station_id)
+    nozzles = await sites.nozzles_by_station(session, scope, [ref.station_id])
     return [each for each in nozzles if each.charge_point_device_id == ref.device_id]
 
 

@@ -43,6 +43,7 @@ async def boot(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
     await _ensure_charge_point(session, ref)
     await queries.update_charge_point(
         session,
+        ref.operator_id,
         ref.device_id,
         {
             "registration": registration,
@@ -71,13 +72,17 @@ async def start(
     """A session began. The same start told again gets the same number; a refused tag gets one as well."""
     await _keep_raw(session, ref, frame)
     await _ensure_charge_point(session, ref)
-    number = await queries.next_transaction_id(session, ref.device_id)  # From here on, one start at a time.
+    number = await queries.next_transaction_id(
+        session, ref.operator_id, ref.device_id
+    )  # From here on, one start at a time.
     key = rules.start_key(told)
-    earlier = await queries.transaction_by_start(session, ref.device_id, key)
+    earlier = await queries.transaction_by_start(session, ref.operator_id, ref.device_id, key)
     if earlier is not None:
         return Started(earlier.transaction_id, _permit_of(earlier))
     permit = await who(session, _ask(ref, told.connector_number, told.id_tag))
-    for left_open in await queries.open_transactions(session, ref.device_id, told.connector_number):
+    for left_open in await queries.open_transactions(
+        session, ref.operator_id, ref.device_id, told.connector_number
+    ):
         await sessions.supersede(session, left_open)
     nozzle = await sessions.nozzle_of(session, ref, told.connector_number)
     row = _transaction_row(session, ref, told, key, number, nozzle, permit)
@@ -92,7 +97,7 @@ async def start(
 async def stop(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Stop) -> None:
     """A session ended: one delivery. An end of no session, or another end of an ended one, is kept apart."""
     await _keep_raw(session, ref, frame)
-    found = await queries.lock_transaction(session, ref.device_id, told.transaction_id)
+    found = await queries.lock_transaction(session, ref.operator_id, ref.device_id, told.transaction_id)
     if found is None:
         await _keep_stray(session, ref, told, StrayReason.UNKNOWN_TRANSACTION)
     elif found.state is TransactionState.ENDED:
@@ -107,7 +112,7 @@ async def read(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
     await _keep_raw(session, ref, frame)
     found = None
     if told.transaction_id is not None:
-        found = await queries.lock_transaction(session, ref.device_id, told.transaction_id)
+        found = await queries.lock_transaction(session, ref.operator_id, ref.device_id, told.transaction_id)
     if found is None or found.state is TransactionState.ENDED:
         return  # Clock-aligned readings, or of a session nobody knows: the raw frame keeps them.
     last_wh = await sessions.add_samples(session, found, told.samples)
@@ -150,7 +155,7 @@ async def note(
     await _keep_raw(session, ref, frame)
     if values:
         await _ensure_charge_point(session, ref)
-        await queries.update_charge_point(session, ref.device_id, values)
+        await queries.update_charge_point(session, ref.operator_id, ref.device_id, values)
 
 
 async def park(session: WriteSession, ref: ChargePointRef, frame: RawFrame, reason: str) -> None:
@@ -163,16 +168,21 @@ async def connected(session: WriteSession, ref: ChargePointRef, connection: str)
     await _ensure_charge_point(session, ref)
     now = session.now()
     await queries.update_charge_point(
-        session, ref.device_id, {"connected": True, "connection": connection, "heard_at": now}
+        session,
+        ref.operator_id,
+        ref.device_id,
+        {"connected": True, "connection": connection, "heard_at": now},
     )
-    for each in await queries.connectors_of(session, ref.device_id):
+    for each in await queries.connectors_of(session, ref.operator_id, ref.device_id):
         if each.connector_number:
             await _show(session, ref, each.connector_number, each.status, supersede=False)
 
 
 async def disconnected(session: WriteSession, ref: ChargePointRef, connection: str) -> None:
     """The connection is gone; its nozzles show it, unless another connection took over."""
-    if not await queries.release_connection(session, ref.device_id, connection, session.now()):
+    if not await queries.release_connection(
+        session, ref.operator_id, ref.device_id, connection, session.now()
+    ):
         return
     nozzles = await sessions.nozzles_of(session, ref)
     offline = [sessions.reading_of(ref, nozzle, NozzleState.OFFLINE, session.now()) for nozzle in nozzles]
@@ -209,7 +219,7 @@ async def _show(
     *,
     supersede: bool = True,
 ) -> None:
-    open_ones = await queries.open_transactions(session, ref.device_id, connector_number)
+    open_ones = await queries.open_transactions(session, ref.operator_id, ref.device_id, connector_number)
     if supersede and shown in rules.FREE:
         for each in open_ones:
             await sessions.supersede(session, each)
@@ -249,7 +259,7 @@ async def _keep_stray(session: WriteSession, ref: ChargePointRef, told: Stop, re
 
 async def _ensure_charge_point(session: WriteSession, ref: ChargePointRef) -> None:
     """A charge point may start a session without a boot that we saw: it booted before we were there."""
-    if await queries.charge_point_of(session, ref.device_id) is not None:
+    if await queries.find_charge_point(session, ref.operator_id, ref.device_id) is not None:
         return
     await queries.add_charge_point(
         session,
