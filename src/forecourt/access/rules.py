@@ -34,8 +34,10 @@ ATTEND = frozenset(
         "payments:take",
         "pricing:read",
         "sales:authorise",
+        "payments:top-up",
         "sales:read",
-        "sales:write",
+        "sales:take",
+        "sales:void",
         "sites:read",
     }
 )
@@ -45,11 +47,12 @@ RUN_AN_OPERATOR = (
     | {
         "access:write",
         "charging:write",
-        "deliveries:write",
+        "deliveries:review",
         "devices:write",
         "ledger:write",
         "payments:refund",
         "pricing:write",
+        "sales:refund",
         "sites:write",
     }
 )
@@ -73,7 +76,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 TERMINAL_PERMISSIONS = frozenset(
     map(
         Permission,
-        {"deliveries:read", "payments:read", "payments:take", "pricing:read", "sales:read", "sites:read"},
+        {"deliveries:read", "payments:read", "pricing:read", "sales:at-device", "sites:read"},
     )
 )
 """A terminal screen at the pumps: it shows what is to pay and takes payment; it changes nothing else."""
