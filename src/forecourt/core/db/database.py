@@ -55,6 +55,7 @@ class Database:
         self.random = random
         self._known: set[int] = set()
         self.outbox_grew = asyncio.Event()  # The relay of this process waits on it instead of polling.
+        self.jobs_grew = asyncio.Event()  # And its job runner on this.
 
     @classmethod
     def open(
@@ -120,7 +121,12 @@ class Database:
         try:
             async with self._writer.begin() as connection:
                 session = WriteSession(
-                    connection, self.clock, self.ids, self.outbox_grew.set, self._known
+                    connection,
+                    self.clock,
+                    self.ids,
+                    wake_relay=self.outbox_grew.set,
+                    wake_jobs=self.jobs_grew.set,
+                    known=self._known,
                 )
                 yield session
         except ConnectionFault as error:

@@ -73,20 +73,23 @@ class ReadSession:
 class WriteSession(ReadSession):
     """One unit of work. Only `Database.write` and `Database.transact` commit it."""
 
-    __slots__ = ("_callbacks", "known", "wake_relay")
+    __slots__ = ("_callbacks", "known", "wake_jobs", "wake_relay")
 
     def __init__(
         self,
         connection: AsyncConnection,
         clock: Clock,
         ids: IdSource,
+        *,
         wake_relay: Callable[[], None],
+        wake_jobs: Callable[[], None],
         known: set[int],
     ) -> None:
         super().__init__(connection, clock, ids)
         self.known = known  # Numbers of rows that are stored and never change: no need to ask again.
         self._callbacks: list[Callable[[], None]] = []
         self.wake_relay = wake_relay  # Run after a commit that left events in the outbox.
+        self.wake_jobs = wake_jobs  # Run after a commit that left jobs to do.
 
     def new_id(self) -> int:
         return self._ids.new()
