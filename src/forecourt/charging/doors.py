@@ -1,5 +1,6 @@
 """OCPP 1.6 into charging's verbs and back: parse, call once, answer. An answer leaves after its commit."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from forecourt.charging import service
+from forecourt.charging import queries, service
 from forecourt.charging.types import (
     METER_WH_MAX,
     Authorise,
@@ -26,13 +27,15 @@ from forecourt.charging.types import (
     Verdict,
 )
 from forecourt.core.db import Database, ReadSession
+from forecourt.devices.types import Command, CommandKind
+from forecourt_kit.ids import from_public
 from forecourt_kit.limits import TEXT_NUMBER_CHARS_MAX
 from forecourt_protocols.ocpp.framing import Call, CallError, CallResult, Violation
 from forecourt_protocols.ocpp.v16 import messages as m
 from forecourt_protocols.ocpp.v16 import types as t
 from forecourt_protocols.ocpp.v16.actions import Asker, request_of, result
 
-__all__ = ["ChargePointRef", "Ocpp16Door", "RawFrame", "samples_of"]
+__all__ = ["ChargePointRef", "Ocpp16Door", "RawFrame", "is_yes", "samples_of"]
 
 HEARTBEAT_S = 60
 PENDING_RETRY_S = 60
@@ -102,6 +105,38 @@ class Ocpp16Door:
             }
             if settings:
                 await self.database.transact(service.report_settings, ref, settings)
+
+    async def request_for(self, ref: ChargePointRef, command: Command) -> m.Message | None:
+        """What to ask the charge point for a command; None when there is nothing to ask, and all is well.
+
+        Raises:
+            Violation: the command's body makes no request.
+        """
+        body = command.body
+        match command.kind:
+            case CommandKind.REMOTE_START:
+                tag = body.get("id_tag") or body["authorisation_id"]  # Sales knows its own ids again.
+                return m.RemoteStartTransaction(id_tag=tag, connector_id=body["connector_number"])
+            case CommandKind.REMOTE_STOP:
+                return m.RemoteStopTransaction(transaction_id=body["transaction_id"])
+            case CommandKind.STOP | CommandKind.RELEASE:
+                return await self._stop_of(ref, str(body["authorisation_id"]))
+            case CommandKind.BLOCK | CommandKind.UNBLOCK:
+                able = command.kind is CommandKind.UNBLOCK
+                kind = t.AvailabilityType.OPERATIVE if able else t.AvailabilityType.INOPERATIVE
+                return m.ChangeAvailability(connector_id=body["connector_number"], type=kind)
+            case CommandKind.CHARGE_POINT_CALL:
+                payload = json.dumps(body["payload"]).encode()
+                return request_of(Call("0", str(body["action"]), payload), Asker.CENTRAL_SYSTEM)
+            case _:
+                return None  # It has no price display and no pump to release: there is nothing to tell it.
+
+    async def _stop_of(self, ref: ChargePointRef, authorisation_id: str) -> m.Message | None:
+        async with self.database.read() as session:
+            found = await queries.open_by_authorisation(
+                session, ref.operator_id, ref.device_id, from_public(authorisation_id)
+            )
+        return m.RemoteStopTransaction(transaction_id=found.transaction_id) if found else None
 
     async def _boot(self, ref: ChargePointRef, frame: RawFrame, ask: m.BootNotification) -> m.Message:
         told = Boot(
@@ -195,6 +230,8 @@ class Ocpp16Door:
         return self.database.clock.now()
 
 
+YES = frozenset({None, "Accepted", "Scheduled", "RebootRequired", "Unlocked"})
+
 ANSWERS: dict[
     type[m.Message], Callable[[Ocpp16Door, ChargePointRef, RawFrame, Any], Awaitable[m.Message]]
 ] = {
@@ -209,6 +246,11 @@ ANSWERS: dict[
     m.StatusNotification: Ocpp16Door._status,  # noqa: SLF001
     m.StopTransaction: Ocpp16Door._stop,  # noqa: SLF001
 }
+
+
+def is_yes(answer: m.Message) -> bool:
+    """Whether the charge point does what it was asked, now or soon. An answer without a status is a yes."""
+    return getattr(answer, "status", None) in YES
 
 
 def _info(permit: Permit) -> m.IdTagInfo:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NewType, Protocol, TypeVar
+from typing import Any, ClassVar, NewType, Protocol, TypeVar
 
 from forecourt.core.actor import OperatorId, Permission
+from forecourt.core.event import Event
 
 DeviceId = NewType("DeviceId", int)
 CommandId = NewType("CommandId", int)
@@ -58,11 +59,13 @@ class CommandEvent(StrEnum):
 class CommandKind(StrEnum):
     SET_PRICE = "set_price"  # body: nozzle_id, nozzle_number, unit_price_e4, price_version
     AUTHORISE = "authorise"  # body: nozzle_id, nozzle_number, preset_kind, preset_value, authorisation_id
+    RELEASE = "release"  # body: nozzle_id, nozzle_number, authorisation_id: that authorisation is over
     STOP = "stop"  # body: nozzle_id, nozzle_number
     BLOCK = "block"  # body: nozzle_id, nozzle_number
     UNBLOCK = "unblock"  # body: nozzle_id, nozzle_number
     REMOTE_START = "remote_start"  # body: connector_number, id_tag, authorisation_id
     REMOTE_STOP = "remote_stop"  # body: transaction_id
+    CHARGE_POINT_CALL = "charge_point_call"  # body: action, payload: any other request of OCPP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,36 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandQueued(Event):
+    """A gateway that holds the device's connection may send at once, rather than at its next look."""
+
+    topic: ClassVar[str] = "devices.command.queued"
+    command_id: int
+    device_id: int
+
+    @property
+    def key(self) -> str:
+        return f"device:{self.device_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEnded(Event):
+    """The device answered, or nobody heard from it in time. `state` is where the command ended."""
+
+    topic: ClassVar[str] = "devices.command.ended"
+    command_id: int
+    device_id: int
+    kind: str
+    subject: str
+    state: str
+    body: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        return f"device:{self.device_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     """A one-time code, shown once to the person who enrols a terminal."""
 
@@ -179,6 +212,42 @@ class NewDevice:
     psk: bytes | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     enrolment: Enrolment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolledTerminal:
+    """A terminal that has just used its code; the token is shown this once."""
+
+    device: DeviceInfo
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedKeys:
+    """A device and its keys as stored, sealed by the vault: (key id, sealed)."""
+
+    device: DeviceInfo
+    keys: tuple[tuple[int, bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasedMessage:
+    """A message of the inbox that this worker holds."""
+
+    id: int
+    tries: int
+    message: InboxMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedMessage:
+    """A message that nobody could take, as a person sees it."""
+
+    id: int
+    reason: str
+    tries: int
+    message: InboxMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

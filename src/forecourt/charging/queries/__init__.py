@@ -1,0 +1,68 @@
+"""Every statement about charge points, sessions, meter values and id tags."""
+
+from forecourt.charging.queries.checks import check_ended_are_delivered, check_one_session_a_connector
+from forecourt.charging.queries.points import (
+    add_charge_point,
+    connectors_of,
+    find_charge_point,
+    list_charge_points,
+    next_transaction_id,
+    release_connection,
+    settings_of,
+    update_charge_point,
+    upsert_connector,
+    upsert_settings_many,
+)
+from forecourt.charging.queries.sessions import (
+    add_samples,
+    charges_elsewhere,
+    get_transaction,
+    insert_transaction,
+    list_transactions,
+    lock_transaction,
+    lock_transaction_by_id,
+    open_by_authorisation,
+    open_transactions,
+    sample_count,
+    samples_of,
+    transaction_by_start,
+    update_transaction,
+)
+from forecourt.charging.queries.stray_stops import insert_stray_stop, list_stray_stops, settle_stray_stop
+from forecourt.charging.queries.tokens import get_token, insert_token, list_tokens, token_by_tag, update_token
+
+__all__ = [
+    "add_charge_point",
+    "add_samples",
+    "charges_elsewhere",
+    "check_ended_are_delivered",
+    "check_one_session_a_connector",
+    "connectors_of",
+    "find_charge_point",
+    "get_token",
+    "get_transaction",
+    "insert_stray_stop",
+    "insert_token",
+    "insert_transaction",
+    "list_charge_points",
+    "list_stray_stops",
+    "list_tokens",
+    "list_transactions",
+    "lock_transaction",
+    "lock_transaction_by_id",
+    "next_transaction_id",
+    "open_by_authorisation",
+    "open_transactions",
+    "release_connection",
+    "sample_count",
+    "samples_of",
+    "settings_of",
+    "settle_stray_stop",
+    "token_by_tag",
+    "transaction_by_start",
+    "update_charge_point",
+    "update_token",
+    "update_transaction",
+    "upsert_connector",
+    "upsert_settings_many",
+]
