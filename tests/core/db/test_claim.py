@@ -12,7 +12,8 @@ from forecourt_kit.clock import ManualClock
 
 async def claim(session: WriteSession, *references: str, wallet_id: int = 1) -> set[tuple[int, str]]:
     rows = [
-        {"id": session.new_id(), "wallet_id": wallet_id, "reference": each, "amount_fen": 1} for each in references
+        {"id": session.new_id(), "wallet_id": wallet_id, "reference": each, "amount_fen": 1}
+        for each in references
     ]
     return await insert_new(session, ToyEntry, rows, key=("wallet_id", "reference"))
 
@@ -93,7 +94,9 @@ class TestLease:
         assert await toys.transact(take, "b") == [3]
         assert await toys.transact(take, "c") == []
 
-    async def test_an_expired_lease_is_free_again_and_counted(self, toys: Database, clock: ManualClock) -> None:
+    async def test_an_expired_lease_is_free_again_and_counted(
+        self, toys: Database, clock: ManualClock
+    ) -> None:
         await add_tasks(toys, 1)
         assert await toys.transact(take, "a") == [1]
         clock.advance(31)
@@ -112,8 +115,6 @@ class TestLease:
     async def test_racing_owners_share_without_waiting_or_doubling(self, toys: Database) -> None:
         await add_tasks(toys, 40)
         taken = await asyncio.gather(*(toys.transact(take, f"owner {n}", 5) for n in range(8)))
-        assert sorted(n for each in taken for n in each) == sorted(
-            {n for each in taken for n in each}
-        )
+        assert sorted(n for each in taken for n in each) == sorted({n for each in taken for n in each})
         left = await toys.transact(take, "last", 100)
         assert sorted([n for each in taken for n in each] + left) == list(range(1, 41))

@@ -31,7 +31,7 @@ async def attempt(subscription: Subscription, delivery: Delivery, handler: Handl
     """Run the handler; None when it came through, else why not."""
     try:
         await handler(delivery)
-    except Exception as error:
+    except Exception as error:  # A process loop: one bad message must not stop the others.
         log.warning("message not handled", extra=_facts(subscription, delivery), exc_info=error)
         return f"{type(error).__name__}: {error}"
     return None

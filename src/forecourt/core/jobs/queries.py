@@ -195,7 +195,7 @@ async def renew_clock_job(session: WriteSession, owner: str, name: str) -> None:
 async def end_clock_job(
     session: WriteSession, owner: str, name: str, every: timedelta, reason: str | None
 ) -> None:
-    """Note how the run ended; `reason` None when it came through. A failed one does not wait its full turn."""
+    """Note how the run ended; `reason` None when it came through. A failed one runs again sooner."""
     now = session.now()
     before = await session.scalar(select(ClockJobRow.failures).where(ClockJobRow.name == name))
     failures = 0 if reason is None else int(before or 0) + 1

@@ -97,7 +97,7 @@ class JobRunner:
         except asyncio.CancelledError:
             await self._note(queries.release, job)
             raise
-        except Exception as error:
+        except Exception as error:  # A process loop: the failure is kept where people look, others go on.
             log.warning("job failed", extra={"kind": job.kind, "job_id": job.id}, exc_info=error)
             await self._note(queries.fail, job, f"{type(error).__name__}: {error}")
         else:
@@ -135,16 +135,18 @@ class JobRunner:
 
     async def _run_taken_clock_job(self, job: ClockJob) -> None:
         renewing = asyncio.create_task(self._renew(queries.renew_clock_job, job.name))
-        reason: str | None = "stopped with its runner"
+        reason = None
         try:
             await job.run(self._database)
-            reason = None
-        except Exception as error:
+        except asyncio.CancelledError:
+            await self._note(queries.release_clock_job, job.name)
+            raise
+        except Exception as error:  # As above.
             log.warning("clock job failed", extra={"clock_job": job.name}, exc_info=error)
             reason = f"{type(error).__name__}: {error}"
         finally:
             renewing.cancel()
-            await self._note(queries.end_clock_job, job.name, job.every, reason)
+        await self._note(queries.end_clock_job, job.name, job.every, reason)
 
     async def _renew(self, verb: Callable[..., Awaitable[None]], what: Job | str) -> None:
         while True:

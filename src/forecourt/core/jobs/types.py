@@ -39,7 +39,7 @@ class Job:
 
 JobHandler = Callable[[Job], Awaitable[timedelta | None]]
 """Runs outside any transaction, and may run twice. Gives None when the job is done, or after how long it
-wants to run again (a poll that found nothing yet). Raising counts as a failure; the pauses between tries grow."""
+wants to run again (a poll that found nothing yet). Raising counts as a failure; pauses between tries grow."""
 
 
 @dataclass(frozen=True, slots=True)
