@@ -1,7 +1,7 @@
 """Every statement about sites.
 
-`*_many` verbs serve rows of many operators at once: their ids come from rows that carry an operator, never from
-a request. What a request names by id is read with a scope.
+`*_many` verbs serve rows of many operators at once: their ids come from rows that carry an operator, never
+from a request. What a request names by id is read with a scope.
 """
 
 from collections.abc import Iterable, Sequence

@@ -175,6 +175,10 @@ async def create_nozzle(
         standing = await queries.dispensers_of_station(session, actor.scope, station.id)
         if dispenser_id not in {dispenser.id for dispenser in standing}:
             raise StationNotFound("There is no such dispenser on this station.")
+    if charge_point_device_id is not None and connector_number is not None:
+        connector = (charge_point_device_id, connector_number)
+        if await queries.connectors_many(session, [connector]):
+            raise NumberTaken(connector_number=connector_number)
     if not await queries.insert_nozzle(session, actor.scope, nozzle):
         raise NumberTaken(number=number)
     return nozzle

@@ -1,0 +1,223 @@
+"""Statements about the inbox. Storing is the hot path: one statement a set, in each engine's best form."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, func, select, true, update
+
+from forecourt.core.actor import OperatorId, Scope, operator_of
+from forecourt.core.db import ReadSession, WriteSession, lease
+from forecourt.core.db.types import to_micros
+from forecourt.devices.models import InboxRow
+from forecourt.devices.rules import INBOX_LEASE
+from forecourt.devices.types import (
+    REASON_CHARS_MAX,
+    DeviceId,
+    InboxCounts,
+    InboxMessage,
+    InboxState,
+    LeasedMessage,
+    ParkedMessage,
+)
+
+INBOX = InboxRow.__table__.c
+KEY = (INBOX.device_id, INBOX.incarnation, INBOX.mid)
+IDS_MAX = 1_000
+
+# A message stored before is no error and no work: its unique key is met, and nothing happens.
+INSERT = {
+    "sqlite": (
+        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
+        "format, body, received_at, state, tries) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0) "
+        "ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
+    ),
+    "mysql": (
+        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
+        "format, body, received_at, state, tries) VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,0) "
+        "ON DUPLICATE KEY UPDATE mid = mid"
+    ),
+    "postgresql": (
+        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
+        "format, body, received_at, state, tries) SELECT *, $12::varchar, 0 FROM unnest($1::bigint[], "
+        "$2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], "
+        "$9::bigint[], $10::bytea[], $11::bigint[]) ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
+    ),
+}
+
+
+async def insert_messages_many(
+    session: WriteSession, messages: Sequence[InboxMessage], state: InboxState
+) -> None:
+    """Store messages; those that are there already stay as they are."""
+    if not messages:
+        return
+    new_id = session.new_id
+    rows = [
+        (
+            new_id(),
+            message.operator_id,
+            message.device_id,
+            message.station_id,
+            message.incarnation,
+            message.mid,
+            message.record_class,
+            message.channel,
+            message.format,
+            message.body,
+            to_micros(message.received_at),
+            state.value,
+        )
+        for message in messages
+    ]
+    rows.sort(key=_lock_order)
+    statement = INSERT[session.dialect]
+    if session.dialect == "postgresql":
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await session.connection.exec_driver_sql(statement, (*columns[:-1], state.value))
+    else:
+        await session.connection.exec_driver_sql(statement, rows)
+
+
+def _lock_order(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Two gateways that store the same messages at once take their locks in one order."""
+    return row[2], row[4], row[5]
+
+
+async def park_messages_many(session: WriteSession, parked: Sequence[tuple[InboxMessage, str]]) -> None:
+    """Store messages that nobody could read, each with the reason."""
+    await insert_messages_many(session, [message for message, _ in parked], InboxState.PARKED)
+    for message, reason in parked:
+        where = and_(
+            INBOX.device_id == message.device_id,
+            INBOX.incarnation == message.incarnation,
+            INBOX.mid == message.mid,
+            INBOX.state == InboxState.PARKED,
+        )
+        await session.run(update(InboxRow).where(where).values(last_error=reason[:REASON_CHARS_MAX]))
+
+
+# --------------------------------------------------------------------------------------------- draining
+
+
+async def lease_messages(session: WriteSession, owner: str, limit: int) -> list[int]:
+    """Take new messages, oldest first; gives the ids."""
+    return await lease(
+        session,
+        InboxRow,
+        ready=INBOX.state == InboxState.NEW,
+        order_by=INBOX.id,
+        limit=limit,
+        owner=owner,
+        until=session.now() + INBOX_LEASE,
+    )
+
+
+async def leased_messages(session: WriteSession, owner: str, ids: Sequence[int]) -> list[LeasedMessage]:
+    """Those still held by `owner` and still new, in the order each device sent them."""
+    found = select(InboxRow.__table__).where(
+        INBOX.id.in_(ids), INBOX.state == InboxState.NEW, INBOX.lease_owner == owner
+    )
+    rows = [
+        LeasedMessage(id=row.id, tries=row.tries, message=_message(row)) for row in await session.all(found)
+    ]
+    return sorted(rows, key=lambda each: (each.message.device_id, each.message.incarnation, each.message.mid))
+
+
+def _message(row: Row[Any]) -> InboxMessage:
+    return InboxMessage(
+        device_id=DeviceId(row.device_id),
+        operator_id=OperatorId(row.operator_id),
+        station_id=row.station_id,
+        incarnation=bytes(row.incarnation),
+        mid=row.mid,
+        record_class=row.record_class,
+        channel=row.channel,
+        format=row.format,
+        body=bytes(row.body),
+        received_at=row.received_at,
+    )
+
+
+async def finish_messages_many(session: WriteSession, ids: Collection[int]) -> None:
+    if ids:
+        await session.run(
+            update(InboxRow)
+            .where(INBOX.id.in_(ids))
+            .values(state=InboxState.DONE, lease_owner=None, lease_until=None)
+        )
+
+
+async def park_leased_many(session: WriteSession, reasons: Mapping[int, str]) -> None:
+    for message_id, reason in reasons.items():
+        await session.run(
+            update(InboxRow)
+            .where(INBOX.id == message_id)
+            .values(
+                state=InboxState.PARKED,
+                last_error=reason[:REASON_CHARS_MAX],
+                lease_owner=None,
+                lease_until=None,
+            )
+        )
+
+
+async def release_message(session: WriteSession, message_id: int, error: str, not_before: datetime) -> None:
+    """Leave a message for a later try."""
+    await session.run(
+        update(InboxRow)
+        .where(INBOX.id == message_id)
+        .values(last_error=error[:REASON_CHARS_MAX], lease_owner=None, lease_until=not_before)
+    )
+
+
+# ------------------------------------------------------------------------------------------ for people
+
+
+async def count_inbox(session: ReadSession) -> InboxCounts:
+    """The whole platform's; for metrics."""
+    found = select(INBOX.state, func.count().label("messages"), func.min(INBOX.received_at).label("oldest"))
+    found = found.where(INBOX.state.in_([InboxState.NEW, InboxState.PARKED])).group_by(INBOX.state)
+    by_state = {row.state: row for row in await session.all(found)}
+    new, parked = by_state.get(InboxState.NEW), by_state.get(InboxState.PARKED)
+    return InboxCounts(
+        new=new.messages if new else 0,
+        parked=parked.messages if parked else 0,
+        oldest_new_at=new.oldest if new else None,
+    )
+
+
+async def list_parked(
+    session: ReadSession, scope: Scope, *, limit: int, after: int | None = None
+) -> list[ParkedMessage]:
+    """Newest first."""
+    own = operator_of(scope)
+    mine = true() if own is None else INBOX.operator_id == own
+    found = select(InboxRow.__table__).where(INBOX.state == InboxState.PARKED, mine)
+    if after is not None:
+        found = found.where(INBOX.id < after)
+    return [
+        ParkedMessage(id=row.id, reason=row.last_error or "", tries=row.tries, message=_message(row))
+        for row in await session.all(found.order_by(INBOX.id.desc()).limit(limit))
+    ]
+
+
+async def replay_parked(session: WriteSession, scope: Scope, message_id: int) -> bool:
+    """Put a parked message back to the new ones. Whether there was one."""
+    own = operator_of(scope)
+    mine = true() if own is None else INBOX.operator_id == own
+    touched = await session.run(
+        update(InboxRow)
+        .where(INBOX.id == message_id, INBOX.state == InboxState.PARKED, mine)
+        .values(state=InboxState.NEW, tries=0, lease_owner=None, lease_until=None)
+    )
+    return touched == 1
+
+
+async def delete_done(session: WriteSession, before: datetime, limit: int = IDS_MAX) -> int:
+    """Forget messages that were taken long ago; a clock job, in small steps."""
+    old = select(INBOX.id).where(INBOX.state == InboxState.DONE, INBOX.received_at < before)
+    ids = [row.id for row in await session.all(old.order_by(INBOX.id).limit(limit))]
+    if ids:
+        await session.run(delete(InboxRow).where(INBOX.id.in_(ids)))
+    return len(ids)
