@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from typing import cast
 
 from forecourt.gateway.limits import GatewayLimits
 from forecourt.gateway.slp import SlpGateway
@@ -71,11 +72,10 @@ class _Connection(asyncio.Protocol):
         self._spoke = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = stream = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         if peer is None or len(self._open) >= self._limits.connections_max:
-            transport.abort()
+            stream.abort()
             return
         self._address = self._address._replace(host=peer[0], port=peer[1])
         self._open[self._address] = self
