@@ -17,7 +17,7 @@ from forecourt_edge.crash import CrashPoints
 from forecourt_edge.drivers.lanfeng import LanfengGun, LanfengLine
 from forecourt_edge.drivers.schedule import poll_line
 from forecourt_edge.journal.sqlite import SqliteJournal, open_journal
-from forecourt_edge.journal.types import Journal, Pressure
+from forecourt_edge.journal.types import Pressure
 from forecourt_kit.clock import Clock
 from forecourt_kit.disk import Disk
 from forecourt_kit.net import Stream
@@ -42,7 +42,7 @@ class Uplink(Protocol):
         """Bring the journal to the centre, for ever."""
 
 
-UplinkMaker = Callable[[Journal, Callable[[bytes], Awaitable[None]]], Uplink | None]
+UplinkMaker = Callable[[SqliteJournal, Callable[[bytes], Awaitable[None]]], Uplink | None]
 """Makes the uplink from the journal and what takes a command's body; None for a station without one."""
 
 

@@ -12,6 +12,10 @@ from forecourt_edge.agent import Ports, running
 from forecourt_edge.config import ConfigError, EdgeConfig, parse
 from forecourt_edge.crash import CrashPoints
 from forecourt_edge.drivers.ports import open_line
+from forecourt_edge.journal.sqlite import SqliteJournal
+from forecourt_edge.uplink.config import UplinkConfig, parse_uplink
+from forecourt_edge.uplink.links import open_link
+from forecourt_edge.uplink.uplink import OnCommand, Uplink
 from forecourt_kit import log
 from forecourt_kit.clock import SystemClock
 from forecourt_kit.disk import OsDisk
@@ -29,14 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.configure(sys.stderr)
     try:
         config = parse(args.config.read_text("utf-8"))
+        uplink = parse_uplink(config.uplink) if config.uplink else None
     except (ConfigError, OSError) as why:
         sys.stderr.write(f"forecourt-edge: {args.config}: {why}\n")
         return EXIT_CONFIG
-    asyncio.run(_run(config))
+    asyncio.run(_run(config, uplink))
     return 0
 
 
-async def _run(config: EdgeConfig) -> None:
+async def _run(config: EdgeConfig, uplink: UplinkConfig | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,7 +53,21 @@ async def _run(config: EdgeConfig) -> None:
         open_line=open_line,
         crash=CrashPoints.of(os.environ),
     )
-    async with running(config, ports, lambda _journal, _receive: None):
+
+    def make_uplink(journal: SqliteJournal, receive: OnCommand) -> Uplink | None:
+        if uplink is None:
+            return None
+        return Uplink(
+            uplink,
+            journal,
+            receive,
+            open_link=open_link,
+            clock=ports.clock,
+            random=ports.random,
+            held=journal.hold,
+        )
+
+    async with running(config, ports, make_uplink):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()

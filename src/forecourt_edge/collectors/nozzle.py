@@ -26,7 +26,7 @@ from forecourt_edge.drivers.types import (
     Reading,
     ReleaseMode,
 )
-from forecourt_edge.journal.types import Journal, JournalFull, Pressure
+from forecourt_edge.journal.types import CLOSED, Journal, JournalFull
 from forecourt_kit.clock import Clock, rfc3339
 
 MISSES_MAX = 3  # Visits without an answer before a nozzle counts as offline.
@@ -200,8 +200,8 @@ class Nozzle:
             return "lapsed", "ended_before"
         if order.expires_at <= self._clock.now():
             return "expired", None
-        if self._journal.pressure is Pressure.FULL:
-            return "refused", "journal_full"
+        if self._journal.pressure in CLOSED:
+            return "refused", f"journal_{self._journal.pressure.value}"
         reading = await self._gun.read()
         for _ in range(SALES_TAKEN_MAX):
             if not reading.sale_waiting or not await self._take_sale():
@@ -264,8 +264,9 @@ class Nozzle:
     async def _release_if_free(self, reading: Reading) -> None:
         if self.setup.mode is not ReleaseMode.FREE:
             return
-        if self._journal.pressure is Pressure.FULL:
-            await self._teller.once(self.setup.nozzle, "withheld_journal_full", reading)
+        if self._journal.pressure in CLOSED:
+            withheld = f"withheld_journal_{self._journal.pressure.value}"
+            await self._teller.once(self.setup.nozzle, withheld, reading)
             return
         await self._gun.release(None)
 
@@ -274,8 +275,8 @@ class Nozzle:
             return "expired", None
         if self._authorisation is not None:
             return "refused", "nozzle_taken"
-        if self._journal.pressure is Pressure.FULL:
-            return "refused", "journal_full"
+        if self._journal.pressure in CLOSED:
+            return "refused", f"journal_{self._journal.pressure.value}"
         if (await self._gun.read()).state is not S.CALLING:
             return "refused", "not_lifted"
         return _outcome(await self._gun.release(None))

@@ -7,7 +7,7 @@ from typing import Any
 
 from forecourt_kit.clock import parse_rfc3339
 from forecourt_kit.limits import AMOUNT_FEN_MAX, QUANTITY_E4_MAX, UNIT_PRICE_E4_MAX, whole
-from forecourt_kit.price import Preset, PresetKind, amount_fen
+from forecourt_kit.price import E8_PER_FEN, Preset, PresetKind
 
 ID_CHARS_MAX = 64
 
@@ -140,8 +140,9 @@ def limit_of(order: Authorise, unit_price_e4: int, step_e4: int = 100) -> Preset
         limits.append(Preset(PresetKind.QUANTITY, max(1, order.limit_quantity_e4 // step_e4 * step_e4)))
     if not limits:
         return None
-    return min(limits, key=lambda limit: _worth_fen(limit, unit_price_e4))
+    return min(limits, key=lambda limit: _worth_e8(limit, unit_price_e4))
 
 
-def _worth_fen(limit: Preset, unit_price_e4: int) -> int:
-    return limit.value if limit.kind is PresetKind.AMOUNT else amount_fen(limit.value, unit_price_e4)
+def _worth_e8(limit: Preset, unit_price_e4: int) -> int:
+    """In 1e-8 yuan: exact, so that two limits within one fen are still told apart."""
+    return limit.value * E8_PER_FEN if limit.kind is PresetKind.AMOUNT else limit.value * unit_price_e4

@@ -53,6 +53,7 @@ class SqliteJournal:
         self._reader.execute("PRAGMA wal_autocheckpoint = 0")  # Only the writer moves the log.
         self._reader.execute("PRAGMA query_only = ON")
         self._waiting: list[_Entry] = []
+        self._held = False
         self._committed = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self.incarnation = bytes(self._one("SELECT value FROM meta WHERE name = 'incarnation'"))
@@ -121,9 +122,14 @@ class SqliteJournal:
         found = self._reader.execute("SELECT 1 FROM identity WHERE name = ?", (unique,))
         return found.fetchone() is not None
 
+    def hold(self) -> None:
+        self._held = True
+
     @property
     def pressure(self) -> Pressure:
-        """How full the journal is: alarm at HIGH, no new authorisations at FULL."""
+        """How full the journal is; HELD goes before all."""
+        if self._held:
+            return Pressure.HELD
         percent = self._used_bytes * 100 // self._limits.bytes_max
         if percent >= self._limits.refuse_percent:
             return Pressure.FULL

@@ -16,11 +16,16 @@ class RecordClass(IntEnum):
 
 
 class Pressure(StrEnum):
-    """How full the journal is: alarm at HIGH, no new authorisations at FULL."""
+    """How full the journal is: alarm at HIGH, no new fill from FULL on. HELD: it may be an old copy."""
 
     LOW = "low"
     HIGH = "high"
     FULL = "full"
+    HELD = "held"
+
+
+CLOSED = frozenset({Pressure.FULL, Pressure.HELD})
+"""No new fill is begun; those in progress are kept."""
 
 
 FORMAT_RAW, FORMAT_CBOR, FORMAT_JSON, FORMAT_FIELD_TABLE = 0, 1, 2, 3
@@ -90,6 +95,9 @@ class Journal(Protocol):
 
     def known(self, unique: str) -> bool:
         """Whether a record of this name was ever journalled here."""
+
+    def hold(self) -> None:
+        """This file is an old copy of what the centre knows: begin no fill until a person has decided."""
 
     @property
     def pressure(self) -> Pressure: ...

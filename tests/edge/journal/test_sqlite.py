@@ -129,6 +129,30 @@ class TestMid:
         assert journal.next_epoch() == 1
         assert len(await adding) == 20
 
+    async def test_an_epoch_can_be_told_to_jump(self, opened: Opener) -> None:
+        journal = opened()
+        assert [journal.next_epoch(), journal.next_epoch(70), journal.next_epoch(5)] == [1, 70, 71]
+        assert opened().next_epoch() == 72
+
+    async def test_a_reader_is_woken_when_its_record_is_on_disk(self, opened: Opener) -> None:
+        journal = opened()
+        await add(journal, b"a")
+        await journal.grown(0)
+        second = asyncio.create_task(journal.grown(1))
+        await journal.remember({"x": b"y"})
+        await asyncio.sleep(0)
+        assert not second.done()
+        await add(journal, b"b")
+        await second
+
+
+class TestHold:
+    async def test_a_held_journal_takes_money_and_begins_nothing(self, opened: Opener) -> None:
+        journal = opened()
+        journal.hold()
+        assert journal.pressure is Pressure.HELD
+        assert await add(journal, b"sale") == 1
+
 
 class TestLimits:
     async def test_telemetry_goes_first_then_news_and_money_stays(self, opened: Opener) -> None:
