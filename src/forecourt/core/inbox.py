@@ -11,7 +11,7 @@ KEPT_DAYS = 40  # Longer than the outbox keeps events, so that no replay of a qu
 
 
 class InboxRow(Model):
-    __tablename__ = "inbox"
+    __tablename__ = "consumed_message"
     __table_args__ = (UniqueConstraint("consumer", "message_id"),)
 
     id: Mapped[int] = mapped_column(Big(), primary_key=True, autoincrement=False)

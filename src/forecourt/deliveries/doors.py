@@ -48,7 +48,7 @@ class _Batch:
     reports: list[DeliveryReport] = field(default_factory=list)
     readings: list[NozzleReading] = field(default_factory=list)
     prices: list[tuple[int, int, int]] = field(default_factory=list)
-    results: list[tuple[int, bool, str]] = field(default_factory=list)
+    results: list[tuple[int, int, bool, str]] = field(default_factory=list)
 
 
 class StationDoor:
@@ -69,7 +69,8 @@ class StationDoor:
         if batch.prices:
             await _acknowledge(session, batch.prices)
         if batch.results:
-            await devices.finish_commands_many(session, batch.results)
+            for device_id, command_id, done, reason in batch.results:
+                await devices.answer_command(session, device_id, command_id, done=done, error=reason)
         return outcomes
 
     async def _read(self, session: WriteSession, readings: Sequence[NozzleReading]) -> None:
@@ -89,7 +90,7 @@ def _sort(message: InboxMessage, batch: _Batch) -> DoorOutcome:
         elif kind == "price.acknowledged":
             batch.prices += _price(message, body)
         elif kind == "command.result":
-            batch.results.append(_result(body))
+            batch.results.append(_result(message, body))
         elif kind not in NOTED:
             return DoorOutcome(parked=f"unknown kind {kind!r:.40}")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -155,10 +156,10 @@ def _price(message: InboxMessage, body: Mapping[str, Any]) -> list[tuple[int, in
     return [(message.station_id, number, price_e4)] if body["acknowledged"] is True else []
 
 
-def _result(body: Mapping[str, Any]) -> tuple[int, bool, str]:
-    """(command, carried out?, reason)."""
+def _result(message: InboxMessage, body: Mapping[str, Any]) -> tuple[int, int, bool, str]:
+    """(device, command, carried out?, reason)."""
     reason = body.get("reason") or ""
-    return from_public(body["command_id"]), body["outcome"] == "done", str(reason)[:300]
+    return message.device_id, from_public(body["command_id"]), body["outcome"] in {"done", "accepted"}, str(reason)[:300]
 
 
 async def _acknowledge(session: WriteSession, prices: Sequence[tuple[int, int, int]]) -> None:

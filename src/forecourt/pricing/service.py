@@ -119,7 +119,7 @@ async def push_due(session: WriteSession) -> int:
         )
         await devices.queue_for_nozzle(
             session,
-            nozzle,
+            nozzle_id=nozzle.id,
             kind=CommandKind.SET_PRICE,
             body={"nozzle": nozzle.number, "unit_price_e4": price.unit_price_e4},
             expires_at=now + PRICE_COMMAND_LIFE,

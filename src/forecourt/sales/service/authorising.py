@@ -165,11 +165,10 @@ async def _grant(session: WriteSession, authorisation: Authorisation) -> None:
     at_charger = nozzle.charge_point_device_id is not None
     await devices.queue_for_nozzle(
         session,
-        nozzle,
+        nozzle_id=nozzle.id,
         kind=CommandKind.REMOTE_START if at_charger else CommandKind.AUTHORISE,
         body={
             "nozzle": nozzle.number,
-            "connector_number": nozzle.connector_number,
             "authorisation_id": to_public(authorisation.id),
             "limit_fen": authorisation.limit_fen,
             "preset": {"kind": preset.kind.value, "value": preset.value},
@@ -245,7 +244,7 @@ async def _end(
         nozzle = (await sites.nozzles_many(session, [authorisation.nozzle_id]))[authorisation.nozzle_id]
         await devices.queue_for_nozzle(
             session,
-            nozzle,
+            nozzle_id=nozzle.id,
             kind=CommandKind.STOP,
             body={"nozzle": nozzle.number, "authorisation_id": to_public(authorisation.id)},
             expires_at=session.now() + GRANTED_FOR,
