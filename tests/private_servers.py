@@ -14,8 +14,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
+import pytest
 from tests import services
 
 START_TIMEOUT_S = 60
@@ -66,7 +69,7 @@ class PrivateServer:
         if not any(self.folder.iterdir()):
             await self.prepare()
         log = (self.folder / "server.log").open("ab")
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             self.command(),
             stdout=log,
             stderr=log,
@@ -79,7 +82,7 @@ class PrivateServer:
         await self._wait_until_it_answers()
 
     async def kill(self) -> None:
-        """kill -9: what a power cut leaves of the process (not of the disk)."""
+        """Send SIGKILL: what a power cut leaves of the process (not of the disk)."""
         self._signal(signal.SIGKILL)
 
     async def restart(self) -> None:
@@ -91,7 +94,7 @@ class PrivateServer:
             self._signal(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    async def __aenter__(self) -> "PrivateServer":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -128,10 +131,8 @@ class PrivateServer:
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._process = None
 
@@ -140,11 +141,9 @@ class PrivateServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not await self.answers():
             code = self._process.poll()
-            late = time.monotonic() > deadline
-            assert code is None and not late, (
-                f"{self.service} did not start ({code}):\n"
-                + (self.folder / "server.log").read_text(errors="replace")[-4000:]
-            )
+            if code is not None or time.monotonic() > deadline:
+                said = (self.folder / "server.log").read_text(errors="replace")[-4000:]
+                pytest.fail(f"{self.service} did not start ({code}):\n{said}")
             await asyncio.sleep(POLL_S)
 
 

@@ -138,7 +138,7 @@ class TestTransact:
         assert await balance_of(toys, 1) == 5
 
     async def test_a_cancelled_one_is_whole_or_not_at_all(self, toys: Database) -> None:
-        """Cancelled at every turn of the loop in turn, the commit's included; the store goes on after each."""
+        """Cancelled at each turn of the loop, the commit's included; the store goes on after each."""
         await open_wallet(toys, 1, 0)
 
         async def pay(session: WriteSession, reference: str) -> None:

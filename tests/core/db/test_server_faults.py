@@ -1,4 +1,4 @@
-"""A database server that is killed and comes back: 503 meanwhile, nothing acknowledged lost, no restart of ours."""
+"""A database server is killed and comes back: 503 meanwhile, nothing acknowledged is lost."""
 
 import asyncio
 
