@@ -160,8 +160,9 @@ class ChannelConformance:
 
         assert (answer.outcome, answer.amount_fen) == (Outcome.PAID, 200_00)
 
-    async def test_closing_what_never_arrived_says_so(self, rig: Rig) -> None:
-        assert (await rig.channel.close("sale-999999")).outcome is Outcome.NOT_FOUND
+    async def test_what_never_arrived_can_be_ended(self, rig: Rig) -> None:
+        assert (await rig.channel.close("sale-999999")).outcome is Outcome.CLOSED
+        assert (await rig.channel.reverse("code-999999")).outcome is Outcome.CLOSED
 
     async def test_money_after_a_close_is_told_when_asked_and_by_notification(self, rig: Rig) -> None:
         await rig.channel.create(self.order(rig))

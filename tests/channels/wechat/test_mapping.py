@@ -111,7 +111,7 @@ async def test_each_code_of_each_operation_answers_as_the_table_says(
 
     expected = ERRORS[operation][code]
     if expected is mapping.ASK:  # The channel is asked, and knows no such order.
-        expected = Outcome.NOT_FOUND if operation is Operation.CLOSE else Outcome.FAILED
+        expected = Outcome.CLOSED if operation is Operation.CLOSE else Outcome.FAILED
     assert answer.outcome is expected
     assert answer.out_trade_no == NUMBER
 

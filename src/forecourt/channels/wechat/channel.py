@@ -99,7 +99,7 @@ class WeChatChannel:
         return await self._declined(Operation.QUERY, number, reply)
 
     async def close(self, out_trade_no: str) -> Answer:
-        """CLOSED, or PAID when the payer was faster; NOT_FOUND when the order never arrived."""
+        """CLOSED, also when the order never arrived; or PAID, when the payer was faster."""
         number = _checked(OUT_TRADE_NO, out_trade_no)
         reply = await self._client.ask("POST", f"{_order_path(number)}/close", {"mchid": self._config.mchid})
         if isinstance(reply, Reply) and reply.is_success:
@@ -187,10 +187,11 @@ class WeChatChannel:
         stands = await self.query(number)
         if stands.outcome is Outcome.PENDING:  # Of a native order only the first answer carries the QR.
             return replace(stands, message=f"{code}: {reply.message}")
-        if stands.outcome is not Outcome.NOT_FOUND or operation is Operation.CLOSE:
+        if stands.outcome is not Outcome.NOT_FOUND:
             return stands
-        # It was refused, and the channel does not know the number: that is a final no.
-        return Answer(outcome=Outcome.FAILED, out_trade_no=number, code=code, message=reply.message)
+        # It was refused, and the channel does not know the number: there is nothing, and nothing will come.
+        outcome = Outcome.CLOSED if operation is Operation.CLOSE else Outcome.FAILED
+        return Answer(outcome=outcome, out_trade_no=number, code=code, message=reply.message)
 
 
 def _order_path(number: str) -> str:

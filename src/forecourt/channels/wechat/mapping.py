@@ -91,17 +91,18 @@ _CODE_DECLINED: dict[str, Outcome | None] = dict.fromkeys(
     ),
     Outcome.FAILED,
 )
-_NO_SUCH_ORDER: dict[str, Outcome | None] = dict.fromkeys(
-    ("ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"), Outcome.NOT_FOUND
-)
+_NO_SUCH_ORDER = ("ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS")
+_NOT_FOUND: dict[str, Outcome | None] = dict.fromkeys(_NO_SUCH_ORDER, Outcome.NOT_FOUND)
+# What never arrived is ended by saying so: nobody has its QR, and a payer's code is over in a minute.
+_NOTHING_TO_END: dict[str, Outcome | None] = dict.fromkeys(_NO_SUCH_ORDER, Outcome.CLOSED)
 
 ERRORS: dict[Operation, dict[str, Outcome | None]] = {
     Operation.CREATE: _SAYS_KNOWN | _NOT_TAKEN,
     Operation.CODE: _SAYS_KNOWN | _NOT_TAKEN | _CODE_DECLINED | {"USERPAYING": Outcome.PENDING},
-    Operation.QUERY: _NO_SUCH_ORDER,
-    Operation.CLOSE: _SAYS_KNOWN | _NO_SUCH_ORDER | {"USERPAYING": Outcome.PENDING},
+    Operation.QUERY: _NOT_FOUND,
+    Operation.CLOSE: _SAYS_KNOWN | _NOTHING_TO_END | {"USERPAYING": Outcome.PENDING},
     # 正在支付中不能发起撤销: while the payer types, a reverse is refused and called again.
-    Operation.REVERSE: _NO_SUCH_ORDER | {"USERPAYING": Outcome.PENDING},
+    Operation.REVERSE: _NOTHING_TO_END | {"USERPAYING": Outcome.PENDING},
 }
 
 REFUND_ERRORS: dict[str, RefundOutcome] = {
