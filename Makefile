@@ -145,6 +145,6 @@ $(NPM_LOCK): apps/package-lock.json
 
 $(WEB_BUILT): $(WEB_SOURCES) $(NPM_LOCK)
 	$(call say,building the screens)
-	@cd apps && npm run --silent build -- --logLevel warn
+	@cd apps && { npm run --silent build >node_modules/.build.log 2>&1 || { cat node_modules/.build.log; exit 1; }; }
 	@touch $@
 
