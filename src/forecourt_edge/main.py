@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from forecourt_edge.agent import Ports, running
@@ -28,20 +30,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="forecourt-edge", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="run the agent until it is told to stop")
-    run.add_argument("--config", type=Path, required=True, help="TOML file of the station")
+    run.add_argument(
+        "--config", type=Path, required=True, action="append", help="TOML file of a station; may be repeated"
+    )
     args = parser.parse_args(argv)
     log.configure(sys.stderr)
-    try:
-        config = parse(args.config.read_text("utf-8"))
-        uplink = parse_uplink(config.uplink) if config.uplink else None
-    except (ConfigError, OSError) as why:
-        sys.stderr.write(f"forecourt-edge: {args.config}: {why}\n")
-        return EXIT_CONFIG
-    asyncio.run(_run(config, uplink))
+    stations = []
+    for path in args.config:
+        try:
+            config = parse(path.read_text("utf-8"))
+            stations.append((config, parse_uplink(config.uplink) if config.uplink else None))
+        except (ConfigError, OSError) as why:
+            sys.stderr.write(f"forecourt-edge: {path}: {why}\n")
+            return EXIT_CONFIG
+    asyncio.run(_run(stations))
     return 0
 
 
-async def _run(config: EdgeConfig, uplink: UplinkConfig | None) -> None:
+async def _run(stations: Sequence[tuple[EdgeConfig, UplinkConfig | None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,21 +59,25 @@ async def _run(config: EdgeConfig, uplink: UplinkConfig | None) -> None:
         open_line=open_line,
         crash=CrashPoints.of(os.environ),
     )
-
-    def make_uplink(journal: SqliteJournal, receive: OnCommand) -> Uplink | None:
-        if uplink is None:
-            return None
-        return Uplink(
-            uplink,
-            journal,
-            receive,
-            open_link=open_link,
-            clock=ports.clock,
-            random=ports.random,
-            held=journal.hold,
-        )
-
-    async with running(config, ports, make_uplink):
+    async with contextlib.AsyncExitStack() as stack:
+        for config, uplink in stations:
+            await stack.enter_async_context(running(config, ports, partial(_make_uplink, uplink, ports)))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()
+
+
+def _make_uplink(
+    config: UplinkConfig | None, ports: Ports, journal: SqliteJournal, receive: OnCommand
+) -> Uplink | None:
+    if config is None:
+        return None
+    return Uplink(
+        config,
+        journal,
+        receive,
+        open_link=open_link,
+        clock=ports.clock,
+        random=ports.random,
+        held=journal.hold,
+    )

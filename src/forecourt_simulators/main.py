@@ -1,4 +1,4 @@
-"""`forecourt-sim station|evse|traffic|channels`: the other side of every wire, with faults on request."""
+"""`forecourt-sim station|evse|traffic|channels|town`: the other side of every wire, faults on request."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ SIDES = {
     "evse": "an OCPP charge point",
     "traffic": "drivers and attendants",
     "channels": "payment channels",
+    "town": "several of the others in one process",
 }
 
 

@@ -1,0 +1,1 @@
+"""Several simulators in one process: what a demo on one machine needs."""
