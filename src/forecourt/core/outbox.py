@@ -167,6 +167,11 @@ async def last_sequence(session: ReadSession) -> int:
     return int(await session.scalar(select(OutboxCounterRow.numbered)) or 0)
 
 
+async def first_sequence(session: ReadSession) -> int:
+    """The number of the oldest event that is kept; 1 while there is none."""
+    return int(await session.scalar(select(func.min(OutboxRow.sequence))) or 1)
+
+
 async def backlog(session: ReadSession) -> int:
     """Events that the bus does not have yet; for metrics and alarms."""
     unnumbered = await session.scalar(
