@@ -1,7 +1,7 @@
 """OCPP 1.6 into charging's verbs and back: parse, call once, answer. An answer leaves after its commit."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -95,6 +95,12 @@ class Ocpp16Door:
 
     async def disconnected(self, ref: ChargePointRef, connection: str) -> None:
         await self.database.transact(service.disconnected, ref, connection)
+
+    async def holding(self, held: Mapping[int, str]) -> list[int]:
+        """Of devices and their connections here, those that no other process holds by a newer one."""
+        async with self.database.read() as session:
+            holders = await queries.connections_many(session, list(held))
+        return [device_id for device_id, name in held.items() if holders.get(device_id) == name]
 
     async def told(self, ref: ChargePointRef, answer: m.Message) -> None:
         """Keep what an answer to a CALL of ours says beyond yes or no: the configuration."""

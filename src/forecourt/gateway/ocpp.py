@@ -19,7 +19,9 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketState
 
 from forecourt.charging.doors import ChargePointRef, Ocpp16Door, RawFrame
+from forecourt.core.db import Database
 from forecourt.core.errors import Unavailable
+from forecourt.devices import flows
 from forecourt_kit.clock import Clock
 from forecourt_kit.random import Random
 from forecourt_protocols.ocpp.calls import Calls, TooManyCalls
@@ -54,6 +56,22 @@ class NotAdmitted(StrEnum):
     WRONG_SECRET = "wrong_secret"  # noqa: S105  (A reason, not a secret.)
 
 
+def registry(database: Database) -> "Admit":
+    """Admit by the registry of devices."""
+
+    async def admit(code: str, password: str | None) -> ChargePointRef | NotAdmitted:
+        device, fits = await flows.check_charge_point(database, code, password)
+        if device is None:
+            return NotAdmitted.UNKNOWN
+        if not fits:
+            return NotAdmitted.WRONG_SECRET
+        return ChargePointRef(
+            operator_id=device.operator_id, station_id=device.station_id, device_id=device.id
+        )
+
+    return admit
+
+
 class Admit(Protocol):
     async def __call__(self, code: str, password: str | None) -> ChargePointRef | NotAdmitted:
         """Ask the registry. Raises `Unavailable`."""
@@ -74,8 +92,12 @@ class NotConnected(ConnectionError):
     """The charge point is not connected to this process."""
 
 
+class NoAnswer(ConnectionError):
+    """A CALL of ours got no answer in time. The charge point may have done what it asked, or not."""
+
+
 class CallFailed(RuntimeError):
-    """A CALL of ours got an error, an unreadable answer, or none in time; the text says which."""
+    """A CALL of ours got an error or an unreadable answer; the text says which."""
 
 
 class Connection:
@@ -111,7 +133,11 @@ class Connection:
                 log.debug("closing a connection that is gone", extra={"connection": self.name})
 
     async def ask(self, request: Message) -> Message:
-        """Send a CALL after those before it; wait for its answer. Raises `CallFailed`, `NotConnected`."""
+        """Send a CALL after those before it, and wait for its answer.
+
+        Raises:
+            CallFailed, NoAnswer, NotConnected.
+        """
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         try:
             self._calls.ask(call(self._random.token(), request), answer)
@@ -164,7 +190,7 @@ class Connection:
         self._timer = None
         late = self._calls.expired(float("inf"))
         if late is not None and not late[1].done():
-            late[1].set_exception(CallFailed(f"no answer within {self._calls.timeout_s:g} s"))
+            late[1].set_exception(NoAnswer(f"no answer within {self._calls.timeout_s:g} s"))
         await self._send_next()
 
 
@@ -193,8 +219,16 @@ class OcppGateway:
         """Which charge points are connected here, and by which connection."""
         return {device_id: each.name for device_id, each in self._held.items()}
 
+    @property
+    def refs(self) -> dict[int, ChargePointRef]:
+        return {device_id: each.ref for device_id, each in self._held.items()}
+
     async def ask(self, device_id: int, request: Message) -> Message:
-        """Send a CALL to a charge point that is connected here. Raises `NotConnected`, `CallFailed`."""
+        """Send a CALL to a charge point that is connected here.
+
+        Raises:
+            CallFailed, NoAnswer, NotConnected.
+        """
         connection = self._held.get(device_id)
         if connection is None:
             raise NotConnected(f"charge point {device_id} is not connected here")

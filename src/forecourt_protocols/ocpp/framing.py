@@ -7,6 +7,7 @@
 A payload stays JSON text until the action is known, so that each is decoded once, straight into its type.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -87,6 +88,7 @@ _TEXT = msgspec.json.Decoder(str)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
+ANSWER = re.compile(r"\s*\[\s*[34]\s*[],]")
 
 
 def unpack(text: str | bytes) -> Frame:
@@ -119,8 +121,8 @@ def unpack(text: str | bytes) -> Frame:
 
 def is_answer(text: str | bytes) -> bool:
     """Whether a text that `unpack` refused was meant as an answer: answers are never answered."""
-    head = (text if isinstance(text, str) else text.decode("utf-8", "replace"))[:16].replace(" ", "")
-    return head.startswith((f"[{CALL_RESULT},", f"[{CALL_ERROR},"))
+    head = (text if isinstance(text, str) else text.decode("utf-8", "replace"))[:40]
+    return ANSWER.match(head) is not None
 
 
 def pack(frame: Frame) -> str:

@@ -117,5 +117,7 @@ class TestIsAnswer:
     def test_a_broken_answer_is_told_from_a_broken_call(self) -> None:
         assert is_answer('[3,"1"]')
         assert is_answer('[ 4, "1"]')
+        assert is_answer("[4]")
         assert not is_answer('[2,"1"]')
+        assert not is_answer('[30,"1"]')
         assert not is_answer(b"\xff\xfe")

@@ -3,6 +3,7 @@
 from forecourt.charging.queries.checks import check_ended_are_delivered, check_one_session_a_connector
 from forecourt.charging.queries.points import (
     add_charge_point,
+    connections_many,
     connectors_of,
     find_charge_point,
     list_charge_points,
@@ -37,6 +38,7 @@ __all__ = [
     "charges_elsewhere",
     "check_ended_are_delivered",
     "check_one_session_a_connector",
+    "connections_many",
     "connectors_of",
     "find_charge_point",
     "get_token",

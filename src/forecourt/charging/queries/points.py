@@ -58,6 +58,14 @@ async def release_connection(
     return await session.run(held.values(connected=False, connection=None, heard_at=at)) == 1
 
 
+async def connections_many(session: ReadSession, device_ids: Sequence[int]) -> dict[int, str | None]:
+    """The connection that holds each charge point, for gateways, whatever the operator."""
+    wanted = select(ChargePointRow.device_id, ChargePointRow.connection).where(
+        ChargePointRow.device_id.in_(list(device_ids))
+    )
+    return {row.device_id: row.connection for row in await session.all(wanted)}
+
+
 async def next_transaction_id(session: WriteSession, operator_id: int, device_id: int) -> int:
     """Draw the next number of a charge point; holds its row, so that two starts of one come one by one."""
     own = (ChargePointRow.device_id == device_id) & (ChargePointRow.operator_id == operator_id)

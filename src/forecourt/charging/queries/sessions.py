@@ -17,6 +17,7 @@ from forecourt.charging.types import (
     Sample,
     Transaction,
     TransactionState,
+    Verdict,
 )
 from forecourt.core.actor import Scope
 from forecourt.core.db import ReadSession, WriteSession, insert_new
@@ -153,6 +154,7 @@ async def charges_elsewhere(
         TransactionRow.operator_id == operator_id,
         TransactionRow.id_tag == id_tag,
         TransactionRow.state == TransactionState.OPEN,
+        TransactionRow.verdict == Verdict.ACCEPTED,
         (TransactionRow.device_id != device_id) | (TransactionRow.connector_number != connector_number),
         TransactionRow.recorded_at >= since,
     )

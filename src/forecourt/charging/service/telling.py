@@ -29,7 +29,7 @@ from forecourt.core.db import ReadSession, WriteSession
 from forecourt.deliveries import service as deliveries
 from forecourt.deliveries.types import NozzleState
 from forecourt.devices import service as devices
-from forecourt.devices.types import DeviceId, InboxMessage
+from forecourt.devices.types import BODY_BYTES_MAX, DeviceId, InboxMessage
 from forecourt.sites.types import Nozzle
 
 RECORD_CLASS_MONEY, CHANNEL_OCPP, FORMAT_JSON = 2, 16, 2
@@ -297,7 +297,7 @@ def _message(ref: ChargePointRef, frame: RawFrame) -> InboxMessage:
         record_class=RECORD_CLASS_MONEY,
         channel=CHANNEL_OCPP,
         format=FORMAT_JSON,
-        body=frame.body,
+        body=frame.body[:BODY_BYTES_MAX],  # The start of a longer one; its readings are kept apart.
         received_at=frame.received_at,
     )
 
