@@ -23,12 +23,14 @@ STEPS: dict[str, list[str]] = {
     "contracts": [str(BIN / "lint-imports"), "--no-logo"],
     "house": [PYTHON, "tools/house.py"],
     "drawings": [PYTHON, "tools/drawings.py", "--check"],
+    "reference": [PYTHON, "tools/reference.py", "--check"],
     "docs": [PYTHON, "tools/docs.py"],
 }
 FIXES: dict[str, list[str]] = {
     "ruff": [str(BIN / "ruff"), "check", "--fix", *CODE],
     "format": [str(BIN / "ruff"), "format", *CODE],
     "drawings": [PYTHON, "tools/drawings.py"],
+    "reference": [PYTHON, "tools/reference.py"],
 }
 
 
