@@ -13,6 +13,7 @@ from forecourt_kit.limits import whole
 from forecourt_kit.quantity import Unit
 
 DRIVERS = ("lanfeng",)
+BAUDS = (2400, 4800, 9600, 19200)
 LINE_KEYS = frozenset({"name", "driver", "port", "baud", "nozzle"})
 NOZZLE_KEYS = frozenset({"nozzle", "gun", "product", "unit", "mode", "totalizer_modulus_e4"})
 STATION_KEYS = frozenset({"name", "data_dir"})
@@ -76,19 +77,21 @@ def _line(table: dict[str, Any]) -> LineConfig:
     _only(f"line {name}", table, LINE_KEYS)
     if (driver := table.get("driver", "lanfeng")) not in DRIVERS:
         raise ConfigError(f"line {name}: driver must be one of {', '.join(DRIVERS)}")
+    if (baud := table.get("baud", 9600)) not in BAUDS:
+        raise ConfigError(f"line {name}: baud must be one of {', '.join(map(str, BAUDS))}")
     nozzles = tuple(_nozzle(each) for each in table["nozzle"])
     return LineConfig(
         name=name,
         driver=driver,
         port=str(table["port"]),
-        baud=whole("baud", table.get("baud", 9600), 2400, 19200),
+        baud=baud,
         nozzles=nozzles,
     )
 
 
 def _nozzle(table: dict[str, Any]) -> NozzleSetup:
     _only(f"nozzle {table.get('nozzle')}", table, NOZZLE_KEYS)
-    number = whole("nozzle", table["nozzle"], 1, 255)
+    number = whole("nozzle", table["nozzle"], 1, 254)  # Channel 255 of SLP/1 is the link's own.
     return NozzleSetup(
         nozzle=number,
         gun=whole("gun", table.get("gun", number), 1, 99),

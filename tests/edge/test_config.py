@@ -59,6 +59,7 @@ def test_a_sound_file_is_read_with_its_defaults() -> None:
         ('product = "lng"', 'produkt = "lng"', "no such key: produkt"),
         ("bytes_max", "bytes_maximum", "bytes_maximum"),
         ("nozzle = 4", "nozzle = 256", "nozzle"),
+        ('port = "/dev/ttyUSB0"', 'port = "x"\nbaud = 1', "baud must be one of"),
         ("[station]", "[station", "toml|Expected"),
     ],
 )

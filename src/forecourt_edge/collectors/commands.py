@@ -1,5 +1,6 @@
 """Commands of the centre, each carried out at most once, whatever is repeated and whenever the power goes."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -16,7 +17,7 @@ from forecourt_edge.collectors.orders import (
 )
 from forecourt_edge.collectors.teller import Teller
 from forecourt_edge.crash import CrashPoints
-from forecourt_edge.journal.types import Journal
+from forecourt_edge.journal.types import Journal, JournalFull
 from forecourt_kit.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Commands:
     ) -> None:
         self._nozzles, self._journal, self._teller = nozzles, journal, teller
         self._clock, self._crash = clock, crash
-        self._at_work: set[str] = set()  # The same command may arrive twice at once.
+        self._at_work: dict[str, asyncio.Event] = {}  # The same command may arrive twice at once.
 
     async def receive(self, body: bytes) -> None:
         """Carry out one command; a repeated one only leads to the result it had."""
@@ -46,14 +47,18 @@ class Commands:
             if bad.command_id is not None:
                 await self._answer(bad.command_id, bad.command, "refused", str(bad))
             return
-        if order.command_id in self._at_work or self._journal.known(_result_name(order.command_id)):
+        if (first := self._at_work.get(order.command_id)) is not None:
+            await first.wait()  # To return is to say that the outcome is on disk.
             return
-        self._at_work.add(order.command_id)
+        if self._journal.known(_result_name(order.command_id)):
+            return
+        self._at_work[order.command_id] = done = asyncio.Event()
         try:
             outcome, reason = await self._obey(order)
             await self._answer(order.command_id, COMMANDS[type(order)], outcome, reason)
         finally:
-            self._at_work.discard(order.command_id)
+            del self._at_work[order.command_id]
+            done.set()
         self._crash.passed("after_command_result")
 
     async def _obey(self, order: NozzleOrder) -> tuple[str, str | None]:
@@ -64,7 +69,10 @@ class Commands:
             # A release leaves no trace once its fill has ended: begun twice, it would flow twice.
             if self._journal.recall(_begun_name(order.command_id)):
                 return "uncertain", "interrupted"
-            await self._journal.remember({_begun_name(order.command_id): b"1"})
+            try:
+                await self._journal.remember({_begun_name(order.command_id): b"1"})
+            except JournalFull:
+                return "refused", "journal_full"
         return await nozzle.obey(order)
 
     async def _answer(self, command_id: str, command: str, outcome: str, reason: str | None) -> None:

@@ -30,12 +30,16 @@ class SerialLine:
 
     def __init__(self, path: Path, baud: int) -> None:
         self._device = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-        tty.setraw(self._device)
-        settings = termios.tcgetattr(self._device)
-        settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
-        settings[4] = settings[5] = SPEEDS[baud]
-        termios.tcsetattr(self._device, termios.TCSANOW, settings)
-        termios.tcflush(self._device, termios.TCIOFLUSH)
+        try:
+            tty.setraw(self._device)
+            settings = termios.tcgetattr(self._device)
+            settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
+            settings[4] = settings[5] = SPEEDS[baud]
+            termios.tcsetattr(self._device, termios.TCSANOW, settings)
+            termios.tcflush(self._device, termios.TCIOFLUSH)
+        except termios.error as why:
+            os.close(self._device)
+            raise OSError(f"{path} is no serial line: {why}") from why
 
     async def read(self, bytes_max: int) -> bytes:
         while True:

@@ -80,7 +80,7 @@ PRODUCTS: dict[str, dict[str, Any]] = {
         "slow_e4": 200,
         "pressure_start_kpa": 4_000,
         "pressure_full_kpa": 35_000,
-        "temperature_k_e1": 2_735,
+        "temperature_k_e1": 2_401,
     },
 }
 
