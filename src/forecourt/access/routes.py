@@ -1,6 +1,6 @@
 """HTTP of access: log in and out, one's own sessions, staff, operators with their first administrator."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -37,9 +37,9 @@ from forecourt.access.schemas import (
     StaffOut,
 )
 from forecourt.access.types import ACCESS_READ, ACCESS_WRITE, AUDIT_READ, PLATFORM_ID, Caller, SessionKind
-from forecourt.core.actor import Actor, Platform, operator_of
+from forecourt.core.actor import Actor, Device, Platform, Scope, operator_of
 from forecourt.core.errors import Unauthenticated
-from forecourt.core.http import Db, Page, PublicId, part, public, refusals, require, signed_in
+from forecourt.core.http import Credentials, Db, Page, PublicId, part, public, refusals, require, signed_in
 from forecourt.core.http.cookies import address_of, end_session_cookie, set_session_cookie
 from forecourt.core.http.permissions import DEVICE_COOKIE, STAFF_COOKIE, credentials_of
 from forecourt.core.passwords import Passwords
@@ -56,9 +56,10 @@ Writer = Annotated[Actor, Depends(require(ACCESS_WRITE))]
 Hashes = Annotated[Passwords, Depends(part(Passwords))]
 
 
-async def current_caller(
-    request: Request, _: SignedIn, authenticator: Annotated[Authenticator, Depends(part(Authenticator))]
-) -> Caller:
+Doorman = Annotated[Authenticator, Depends(part(Authenticator))]
+
+
+async def current_caller(request: Request, _: SignedIn, authenticator: Doorman) -> Caller:
     credentials = credentials_of(request)
     if credentials is None:
         raise Unauthenticated
@@ -74,30 +75,25 @@ Me = Annotated[Caller, Depends(current_caller)]
     responses=refusals(LogInFailed, TooManyLogIns),
 )
 async def log_in(
-    body: LogInIn, request: Request, response: Response, db: Db, passwords: Hashes
-) -> SessionOut:
+    body: LogInIn,
+    request: Request,
+    response: Response,
+    db: Db,
+    passwords: Hashes,
+    authenticator: Doorman,
+) -> MeOut:
     """Log in; the answer sets the cookie `forecourt_session`."""
     opened = await flows.log_in(
         db,
         passwords,
-        login=body.login,
+        login=body.account,
         password=body.password,
         ip=address_of(request),
         agent=request.headers.get("user-agent", ""),
         replaces=request.cookies.get(STAFF_COOKIE),
     )
     set_session_cookie(response, request, STAFF_COOKIE, opened.token, COOKIE_AGE)
-    now = db.clock.now()
-    return SessionOut(
-        id=opened.id,
-        kind=SessionKind.STAFF,
-        created_at=now,
-        last_seen_at=now,
-        expires_at=opened.expires_at,
-        ip=address_of(request),
-        agent=request.headers.get("user-agent", "")[:200],
-        current=True,
-    )
+    return _me(await authenticator.caller(Credentials(opened.token, by_cookie=True)))
 
 
 @router.delete("/session", status_code=204)
@@ -110,23 +106,32 @@ async def log_out(me: Me, response: Response, db: Db) -> None:
 @router.get("/session")
 async def get_me(me: Me) -> MeOut:
     """Who the caller is and what they may do."""
-    kind = "device" if me.kind is SessionKind.DEVICE else "operator"
+    return _me(me)
+
+
+def _me(caller: Caller) -> MeOut:
     scope = ScopeOut(
-        kind="platform" if isinstance(me.actor.scope, Platform) else kind,  # type: ignore[arg-type]
-        operator_id=operator_of(me.actor.scope),
-        device_id=me.device_id,
-        station_id=me.station_id,
+        kind=_scope_kind(caller.actor.scope),
+        operator_id=operator_of(caller.actor.scope),
+        device_id=caller.device_id,
+        station_id=caller.station_id,
     )
     return MeOut(
-        session_id=me.session_id,
-        kind=me.kind,
-        name=me.name,
-        login=me.login,
-        role=me.role,
+        session_id=caller.session_id,
+        kind=caller.kind,
+        name=caller.name,
+        login=caller.login,
+        role=caller.role,
         scope=scope,
-        permissions=sorted(me.actor.permissions),
-        locale=me.locale,
+        permissions=sorted(caller.actor.permissions),
+        locale=caller.locale,
     )
+
+
+def _scope_kind(scope: Scope) -> Literal["operator", "device", "platform"]:
+    if isinstance(scope, Device):
+        return "device"
+    return "platform" if isinstance(scope, Platform) else "operator"
 
 
 @router.get("/sessions")
@@ -136,7 +141,7 @@ async def list_sessions(me: Me, db: Db) -> SessionsOut:
         held = await queries.list_own_sessions(session, staff_id=me.staff_id, device_id=me.device_id)
     shown = [SessionOut.model_validate(each) for each in held]
     return SessionsOut(
-        sessions=[each.model_copy(update={"current": each.id == me.session_id}) for each in shown]
+        items=[each.model_copy(update={"current": each.id == me.session_id}) for each in shown]
     )
 
 
@@ -181,7 +186,9 @@ async def list_staff(actor: Reader, db: Db, page: Page) -> StaffListOut:
     """The people whom the caller sees, newest first."""
     async with db.read() as session:
         found = await queries.list_staff(session, actor.scope, limit=page.limit, after=page.after)
-    return StaffListOut(staff=[StaffOut.model_validate(each) for each in found])
+    return StaffListOut(
+        items=[StaffOut.model_validate(each) for each in found], next_cursor=page.next_cursor(found)
+    )
 
 
 @router.get("/staff/{staff_id}", responses=refusals(StaffNotFound))
@@ -269,4 +276,6 @@ async def list_audit(actor: Annotated[Actor, Depends(require(AUDIT_READ))], db: 
     """Privileged acts, newest first."""
     async with db.read() as session:
         found = await queries.list_audit(session, actor.scope, limit=page.limit, after=page.after)
-    return AuditOut(entries=[AuditEntryOut.model_validate(each) for each in found])
+    return AuditOut(
+        items=[AuditEntryOut.model_validate(each) for each in found], next_cursor=page.next_cursor(found)
+    )

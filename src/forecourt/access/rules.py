@@ -27,17 +27,17 @@ READ_ALL = frozenset(
 )
 ATTEND = frozenset(
     {
+        "charging:read",
         "customers:read",
         "customers:write",
         "deliveries:read",
         "payments:read",
         "payments:take",
+        "payments:top-up",
         "pricing:read",
         "sales:authorise",
-        "payments:top-up",
         "sales:read",
         "sales:take",
-        "sales:void",
         "sites:read",
     }
 )
@@ -49,10 +49,10 @@ RUN_AN_OPERATOR = (
         "charging:write",
         "deliveries:review",
         "devices:write",
-        "ledger:write",
         "payments:refund",
         "pricing:write",
         "sales:refund",
+        "sales:void",
         "sites:write",
     }
 )
@@ -73,13 +73,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.CASHIER: frozenset(map(Permission, ATTEND)),
     Role.AUDITOR: frozenset(map(Permission, READ_ALL)),
 }
-TERMINAL_PERMISSIONS = frozenset(
-    map(
-        Permission,
-        {"deliveries:read", "payments:read", "pricing:read", "sales:at-device", "sites:read"},
-    )
-)
-"""A terminal screen at the pumps: it shows what is to pay and takes payment; it changes nothing else."""
+TERMINAL_PERMISSIONS = frozenset(map(Permission, {"sales:at-device", "sites:read"}))
+"""A terminal screen at the pumps: it shows what is to pay at its station and takes payment, nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ Locale = Literal["zh-CN", "en"]
 
 
 class LogInIn(In):
-    login: Annotated[str, Field(min_length=1, max_length=64)]
+    account: Annotated[str, Field(min_length=1, max_length=64)]
     password: SecretText
 
 
@@ -56,7 +56,7 @@ class SessionOut(Out):
 
 
 class SessionsOut(Out):
-    sessions: list[SessionOut]
+    items: list[SessionOut]
 
 
 class PasswordIn(In):
@@ -101,7 +101,8 @@ class StaffOut(Out):
 
 
 class StaffListOut(Out):
-    staff: list[StaffOut]
+    items: list[StaffOut]
+    next_cursor: str | None
 
 
 class OperatorIn(In):
@@ -136,4 +137,5 @@ class AuditEntryOut(Out):
 
 
 class AuditOut(Out):
-    entries: list[AuditEntryOut]
+    items: list[AuditEntryOut]
+    next_cursor: str | None

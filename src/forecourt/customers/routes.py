@@ -34,7 +34,9 @@ async def list_members(
         found = await queries.list_members(
             session, actor.scope, limit=page.limit, after=page.after, phone_index=index, plate=plate
         )
-    return MembersOut(members=[MemberOut.model_validate(each) for each in found])
+    return MembersOut(
+        items=[MemberOut.model_validate(each) for each in found], next_cursor=page.next_cursor(found)
+    )
 
 
 @router.get("/{member_id}", responses=refusals(MemberNotFound))

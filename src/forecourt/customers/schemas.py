@@ -43,4 +43,5 @@ class MemberOut(Out):
 
 
 class MembersOut(Out):
-    members: list[MemberOut]
+    items: list[MemberOut]
+    next_cursor: str | None

@@ -1,12 +1,13 @@
 """HTTP of devices: the registry, enrolment of terminals, commands, parked messages."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from forecourt.access.types import TooManyTries
 from forecourt.core.actor import Actor, Device
+from forecourt.core.db import Database
 from forecourt.core.errors import Forbidden
 from forecourt.core.http import Db, Page, PublicId, part, public, refusals, require, signed_in
 from forecourt.core.http.cookies import address_of, set_session_cookie
@@ -38,9 +39,12 @@ from forecourt.devices.schemas import (
     NozzleIdsOut,
     ParkedListOut,
     ParkedOut,
+    TerminalNozzleOut,
     TerminalOut,
+    TerminalStationOut,
 )
-from forecourt.devices.types import DEVICES_READ, DEVICES_WRITE, NewDevice, ParkedMessage
+from forecourt.devices.types import DEVICES_READ, DEVICES_WRITE, DeviceInfo, NewDevice, ParkedMessage
+from forecourt.sites import queries as sites
 from forecourt.sites.errors import StationNotFound
 
 router = APIRouter(tags=["devices"])
@@ -61,7 +65,9 @@ async def list_devices(
         found = await queries.list_devices(
             session, actor.scope, limit=page.limit, after=page.after, station_id=station_id
         )
-    return DevicesOut(devices=[DeviceOut.model_validate(each) for each in found])
+    return DevicesOut(
+        items=[DeviceOut.model_validate(each) for each in found], next_cursor=page.next_cursor(found)
+    )
 
 
 @router.get("/devices/{device_id}", responses=refusals(DeviceNotFound))
@@ -143,7 +149,9 @@ async def list_commands(device_id: PublicId, actor: Reader, db: Db, page: Page) 
             session, actor.scope, device_id, limit=page.limit, after=page.after
         )
     shown_bodies = [replace(each, body=shown("", each.body)) for each in found]
-    return CommandsOut(commands=[CommandOut.model_validate(each) for each in shown_bodies])
+    return CommandsOut(
+        items=[CommandOut.model_validate(each) for each in shown_bodies], next_cursor=page.next_cursor(found)
+    )
 
 
 @router.post(
@@ -167,22 +175,34 @@ async def enrol(body: EnrolIn, request: Request, response: Response, db: Db) -> 
         raise EnrolmentRefused
     age = outcome.expires_at - db.clock.now()
     set_session_cookie(response, request, DEVICE_COOKIE, outcome.token, age)
-    return EnrolledOut(
-        device=DeviceOut.model_validate(outcome.device), token=outcome.token, expires_at=outcome.expires_at
-    )
+    terminal = await _terminal(db, outcome.device)
+    return EnrolledOut(**terminal, token=outcome.token, expires_at=outcome.expires_at)
+
+
+async def _terminal(db: Database, device: DeviceInfo) -> dict[str, Any]:
+    scope = Device(device.operator_id, device.id, device.station_id)
+    async with db.read() as session:
+        station = await sites.get_station(session, scope, device.station_id)
+        bound = set(await queries.nozzle_ids_of(session, scope, device.id))
+        nozzles = await sites.nozzles_by_station(session, scope, [device.station_id])
+    return {
+        "terminal_id": device.id,
+        "name": device.name,
+        "station": TerminalStationOut.model_validate(station),
+        "nozzles": [
+            TerminalNozzleOut.model_validate(each) for each in nozzles if not bound or each.id in bound
+        ],
+    }
 
 
 @router.get("/terminals/me")
 async def get_terminal(actor: Annotated[Actor, Depends(signed_in())], db: Db) -> TerminalOut:
-    """The terminal that asks, its station, and the nozzles it shows (none: all of the station)."""
+    """The terminal that asks, its station, and the nozzles it shows."""
     if not isinstance(actor.scope, Device):
         raise Forbidden(need="a terminal's session")
     async with db.read() as session:
         device = await queries.get_device(session, actor.scope, actor.scope.device_id)
-        nozzle_ids = await queries.nozzle_ids_of(session, actor.scope, device.id)
-    return TerminalOut(
-        device=DeviceOut.model_validate(device), station_id=device.station_id, nozzle_ids=nozzle_ids
-    )
+    return TerminalOut(**await _terminal(db, device))
 
 
 def _parked(parked: ParkedMessage) -> ParkedOut:
@@ -207,7 +227,7 @@ async def list_parked(actor: Reader, db: Db, page: Page) -> ParkedListOut:
     """Messages that nobody could take, newest first."""
     async with db.read() as session:
         found = await queries.list_parked(session, actor.scope, limit=page.limit, after=page.after)
-    return ParkedListOut(messages=[_parked(each) for each in found])
+    return ParkedListOut(items=[_parked(each) for each in found], next_cursor=page.next_cursor(found))
 
 
 @router.post("/inbox/{message_id}/replay", status_code=204, responses=refusals(DeviceNotFound))

@@ -33,7 +33,8 @@ class DeviceOut(Out):
 
 
 class DevicesOut(Out):
-    devices: list[DeviceOut]
+    items: list[DeviceOut]
+    next_cursor: str | None
 
 
 class EnrolmentOut(Out):
@@ -65,18 +66,31 @@ class EnrolIn(In):
     code: SecretText
 
 
-class EnrolledOut(Out):
-    """The token is also set as the cookie `forecourt_device`."""
+class TerminalStationOut(Out):
+    id: IdOut
+    name: str
+    timezone: str
 
-    device: DeviceOut
-    token: str
-    expires_at: InstantOut
+
+class TerminalNozzleOut(Out):
+    id: IdOut
+    number: int
 
 
 class TerminalOut(Out):
-    device: DeviceOut
-    station_id: IdOut
-    nozzle_ids: list[IdOut]
+    """A terminal screen, its station, and the nozzles it shows."""
+
+    terminal_id: IdOut
+    name: str
+    station: TerminalStationOut
+    nozzles: list[TerminalNozzleOut]
+
+
+class EnrolledOut(TerminalOut):
+    """The token is also set as the cookie `forecourt_device`."""
+
+    token: str
+    expires_at: InstantOut
 
 
 class CommandOut(Out):
@@ -94,7 +108,8 @@ class CommandOut(Out):
 
 
 class CommandsOut(Out):
-    commands: list[CommandOut]
+    items: list[CommandOut]
+    next_cursor: str | None
 
 
 class ParkedOut(Out):
@@ -112,4 +127,5 @@ class ParkedOut(Out):
 
 
 class ParkedListOut(Out):
-    messages: list[ParkedOut]
+    items: list[ParkedOut]
+    next_cursor: str | None

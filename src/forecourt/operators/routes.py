@@ -21,7 +21,9 @@ async def list_operators(actor: Reader, db: Db, page: Page) -> OperatorsOut:
     """The operators that the caller sees, newest first."""
     async with db.read() as session:
         found = await queries.list_operators(session, actor.scope, limit=page.limit, after=page.after)
-    return OperatorsOut(operators=[OperatorOut.model_validate(each) for each in found])
+    return OperatorsOut(
+        items=[OperatorOut.model_validate(each) for each in found], next_cursor=page.next_cursor(found)
+    )
 
 
 @router.get("/{operator_id}", responses=refusals(OperatorNotFound))

@@ -11,4 +11,5 @@ class OperatorOut(Out):
 
 
 class OperatorsOut(Out):
-    operators: list[OperatorOut]
+    items: list[OperatorOut]
+    next_cursor: str | None

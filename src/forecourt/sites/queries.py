@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, true, update
 
-from forecourt.core.actor import Scope, operator_of
+from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new
 from forecourt.sites.errors import NozzleNotFound, ProductNotFound, StationNotFound
 from forecourt.sites.models import (
@@ -44,12 +44,19 @@ def _mine(scope: Scope, column: ColumnElement[int]) -> ColumnElement[bool]:
     return true() if own is None else column == own
 
 
+def _here(scope: Scope, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """Rows of a device's own station: a stolen terminal tells nothing of the others."""
+    return column == scope.station_id if isinstance(scope, Device) else true()
+
+
 # --------------------------------------------------------------------------------------------- stations
 
 
 async def get_station(session: ReadSession, scope: Scope, station_id: int) -> Station:
     row = await session.first(
-        select(*STATION_COLUMNS).where(STATION.id == station_id, _mine(scope, STATION.operator_id))
+        select(*STATION_COLUMNS).where(
+            STATION.id == station_id, _mine(scope, STATION.operator_id), _here(scope, STATION.id)
+        )
     )
     if row is None:
         raise StationNotFound
@@ -65,7 +72,7 @@ async def list_stations(
     session: ReadSession, scope: Scope, *, limit: int, after: int | None = None
 ) -> list[Station]:
     """Newest first."""
-    found = select(*STATION_COLUMNS).where(_mine(scope, STATION.operator_id))
+    found = select(*STATION_COLUMNS).where(_mine(scope, STATION.operator_id), _here(scope, STATION.id))
     if after is not None:
         found = found.where(STATION.id < after)
     rows = await session.all(found.order_by(STATION.id.desc()).limit(limit))
@@ -89,7 +96,10 @@ async def update_station(session: WriteSession, scope: Scope, station: Station) 
 
 
 async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozzle:
-    found = await _nozzles(session, and_(NOZZLE.id == nozzle_id, _mine(scope, NOZZLE.operator_id)))
+    found = await _nozzles(
+        session,
+        and_(NOZZLE.id == nozzle_id, _mine(scope, NOZZLE.operator_id), _here(scope, NOZZLE.station_id)),
+    )
     if not found:
         raise NozzleNotFound
     return found[0]
@@ -97,7 +107,11 @@ async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozz
 
 async def nozzles_by_station(session: ReadSession, scope: Scope, station_ids: Iterable[int]) -> list[Nozzle]:
     """Those of the stations that the scope sees, in the order of their numbers."""
-    which = and_(NOZZLE.station_id.in_(set(station_ids)), _mine(scope, NOZZLE.operator_id))
+    which = and_(
+        NOZZLE.station_id.in_(set(station_ids)),
+        _mine(scope, NOZZLE.operator_id),
+        _here(scope, NOZZLE.station_id),
+    )
     return sorted(await _nozzles(session, which), key=lambda nozzle: (nozzle.station_id, nozzle.number))
 
 
@@ -224,7 +238,9 @@ async def tanks_many(session: ReadSession, tank_ids: Iterable[int]) -> dict[int,
 
 
 async def tanks_of_station(session: ReadSession, scope: Scope, station_id: int) -> list[Tank]:
-    found = select(*TANK_COLUMNS).where(TANK.station_id == station_id, _mine(scope, TANK.operator_id))
+    found = select(*TANK_COLUMNS).where(
+        TANK.station_id == station_id, _mine(scope, TANK.operator_id), _here(scope, TANK.station_id)
+    )
     rows = await session.all(found.order_by(TANK.number))
     return [Tank(**row._mapping) for row in rows]  # noqa: SLF001
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from forecourt.core.actor import Actor
 from forecourt.core.db import ReadSession
@@ -20,6 +20,7 @@ from forecourt.sites.errors import (
 from forecourt.sites.schemas import (
     DispenserIn,
     DispenserOut,
+    ListedStationOut,
     NozzleChangeIn,
     NozzleIn,
     NozzleOut,
@@ -50,7 +51,16 @@ async def list_stations(actor: Reader, db: Db, page: Page) -> StationsOut:
     """Newest first."""
     async with db.read() as session:
         found = await queries.list_stations(session, actor.scope, limit=page.limit, after=page.after)
-    return StationsOut(stations=[StationOut.model_validate(each) for each in found])
+        nozzles = await queries.nozzles_by_station(session, actor.scope, [each.id for each in found])
+    items = [
+        ListedStationOut(
+            **StationOut.model_validate(each).model_dump(),
+            energies=sorted({nozzle.energy for nozzle in nozzles if nozzle.station_id == each.id}),
+            nozzle_count=sum(nozzle.station_id == each.id for nozzle in nozzles),
+        )
+        for each in found
+    ]
+    return StationsOut(items=items, next_cursor=page.next_cursor(found))
 
 
 @router.get("/stations/{station_id}", responses=refusals(StationNotFound))
@@ -84,13 +94,13 @@ async def change_station(station_id: PublicId, body: StationChangeIn, actor: Wri
     return StationOut.model_validate(station)
 
 
-@router.get("/stations/{station_id}/nozzles", responses=refusals(StationNotFound))
-async def list_nozzles(station_id: PublicId, actor: Reader, db: Db) -> NozzlesOut:
+@router.get("/nozzles", responses=refusals(StationNotFound))
+async def list_nozzles(station_id: Annotated[PublicId, Query()], actor: Reader, db: Db) -> NozzlesOut:
     """By number, each with what it sells now."""
     async with db.read() as session:
         await queries.get_station(session, actor.scope, station_id)
         found = await queries.nozzles_by_station(session, actor.scope, [station_id])
-        return NozzlesOut(nozzles=await _with_products(session, found))
+        return NozzlesOut(items=await _with_products(session, found))
 
 
 @router.get("/nozzles/{nozzle_id}", responses=refusals(NozzleNotFound))
@@ -169,7 +179,7 @@ async def set_supply(nozzle_id: PublicId, body: SupplyIn, actor: Writer, db: Db)
 async def list_products(actor: Reader, db: Db) -> ProductsOut:
     async with db.read() as session:
         found = await queries.list_products(session, actor.scope)
-    return ProductsOut(products=[ProductOut.model_validate(each) for each in found])
+    return ProductsOut(items=[ProductOut.model_validate(each) for each in found])
 
 
 @router.post("/products", status_code=201, responses=refusals(ProductCodeTaken))
@@ -185,7 +195,7 @@ async def list_tanks(station_id: PublicId, actor: Reader, db: Db) -> TanksOut:
     async with db.read() as session:
         await queries.get_station(session, actor.scope, station_id)
         found = await queries.tanks_of_station(session, actor.scope, station_id)
-    return TanksOut(tanks=[TankOut.model_validate(each) for each in found])
+    return TanksOut(items=[TankOut.model_validate(each) for each in found])
 
 
 @router.post(

@@ -35,8 +35,14 @@ class StationOut(Out):
     day_cut_min: int
 
 
+class ListedStationOut(StationOut):
+    energies: list[Energy]
+    nozzle_count: int
+
+
 class StationsOut(Out):
-    stations: list[StationOut]
+    items: list[ListedStationOut]
+    next_cursor: str | None
 
 
 class DispenserIn(In):
@@ -73,7 +79,7 @@ class ProductOut(Out):
 
 
 class ProductsOut(Out):
-    products: list[ProductOut]
+    items: list[ProductOut]
 
 
 class NozzleOut(Out):
@@ -93,7 +99,7 @@ class NozzleOut(Out):
 
 
 class NozzlesOut(Out):
-    nozzles: list[NozzleOut]
+    items: list[NozzleOut]
 
 
 class ProductIn(In):
@@ -118,7 +124,7 @@ class TankOut(Out):
 
 
 class TanksOut(Out):
-    tanks: list[TankOut]
+    items: list[TankOut]
 
 
 class SupplyIn(In):

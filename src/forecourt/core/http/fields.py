@@ -5,8 +5,10 @@ and so is a field that was not asked for.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Query
 from pydantic import (
@@ -94,14 +96,31 @@ SecretText = Annotated[str, Field(min_length=1, max_length=128, repr=False)]
 """A password or code as typed. It is never echoed."""
 
 
-class PageQuery(BaseModel):
-    """`?limit=50&after=<id of the last row seen>`: rows in id order, newest first."""
-
-    limit: int = Field(PAGE_ROWS, ge=1, le=PAGE_ROWS_MAX)
-    after: PublicId | None = None
+class Identified(Protocol):
+    @property
+    def id(self) -> int: ...
 
 
-Page = Annotated[PageQuery, Query()]
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """`?limit=50&cursor=<next_cursor of the page before>`: rows in id order, newest first."""
+
+    limit: int
+    after: int | None
+
+    def next_cursor(self, rows: Sequence[Identified]) -> str | None:
+        """What asks for the rows after these; None when these are the last."""
+        return to_public(rows[-1].id) if len(rows) == self.limit else None
+
+
+async def page_query(
+    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX)] = PAGE_ROWS,
+    cursor: Annotated[PublicId | None, Query()] = None,
+) -> PageQuery:
+    return PageQuery(limit, cursor)
+
+
+Page = Annotated[PageQuery, Depends(page_query)]
 
 
 async def idempotency_key(

@@ -42,10 +42,13 @@ class Declaration:
     """What an endpoint asks of its caller. `shown` is what OpenAPI tells as `x-permission`."""
 
     shown: str
+    strictness: int  # Of several on one endpoint the strictest counts; all of them are asked.
 
 
 class Require(Declaration):
     """A caller who holds one permission."""
+
+    strictness = 2
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -59,6 +62,7 @@ class SignedIn(Declaration):
     """Any caller who is logged in."""
 
     shown = "signed-in"
+    strictness = 1
 
     async def __call__(self, request: Request) -> Actor:
         return await actor_of(request)
@@ -68,6 +72,7 @@ class Public(Declaration):
     """Anyone."""
 
     shown = "public"
+    strictness = 0
 
     async def __call__(self) -> None:
         return None
@@ -193,8 +198,7 @@ def _declaration_of(context: Any) -> Declaration | None:
         return own
     dependant = getattr(context, "dependant", None)
     declared = list(_declarations(dependant)) if isinstance(dependant, Dependant) else []
-    stricter = [each for each in declared if not isinstance(each, Public)]
-    return next(iter(stricter or declared), None)
+    return max(declared, key=lambda each: each.strictness, default=None)
 
 
 def _declarations(dependant: Dependant) -> Iterator[Declaration]:

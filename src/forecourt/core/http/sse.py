@@ -9,7 +9,7 @@ from fastapi import Header, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 5.0
 SEND_TIMEOUT_S = 10.0  # A reader that takes longer is cut off; it resumes where it was.
 STREAM_S_MAX = 3_600.0  # Then the reader reconnects, with its place.
 RETRY_MS = 2_000  # What a browser waits before it reconnects.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, select, true, update
 
-from forecourt.core.actor import Scope, operator_of
+from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession
 from forecourt.devices.errors import DeviceNotFound
 from forecourt.devices.models import DeviceRow, EnrolmentRow, TerminalNozzleRow
@@ -23,13 +23,20 @@ def _mine(scope: Scope, column: ColumnElement[int]) -> ColumnElement[bool]:
     return true() if own is None else column == own
 
 
+def _itself(scope: Scope, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """A device sees itself and no other."""
+    return column == scope.device_id if isinstance(scope, Device) else true()
+
+
 def _info(row: Row[Any]) -> DeviceInfo:
     return DeviceInfo(**{name: getattr(row, name) for name in DeviceInfo.__dataclass_fields__})
 
 
 async def get_device(session: ReadSession, scope: Scope, device_id: int) -> DeviceInfo:
     row = await session.first(
-        select(*COLUMNS).where(DEVICE.id == device_id, _mine(scope, DEVICE.operator_id))
+        select(*COLUMNS).where(
+            DEVICE.id == device_id, _mine(scope, DEVICE.operator_id), _itself(scope, DEVICE.id)
+        )
     )
     if row is None:
         raise DeviceNotFound

@@ -119,7 +119,7 @@ async def _enrolment(session: WriteSession, actor: Actor, random: Random, device
 
 
 async def new_enrolment(session: WriteSession, actor: Actor, random: Random, device_id: int) -> Enrolment:
-    """Give a terminal a new one-time code; earlier ones are void. Its session stays until the code is used."""
+    """Give a terminal a new one-time code; earlier ones are void. Its session lasts until it is used."""
     device = await queries.get_device(session, actor.scope, device_id)
     if device.kind is not DeviceKind.TERMINAL:
         raise NotATerminal
