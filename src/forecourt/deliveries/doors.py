@@ -159,7 +159,12 @@ def _price(message: InboxMessage, body: Mapping[str, Any]) -> list[tuple[int, in
 def _result(message: InboxMessage, body: Mapping[str, Any]) -> tuple[int, int, bool, str]:
     """(device, command, carried out?, reason)."""
     reason = body.get("reason") or ""
-    return message.device_id, from_public(body["command_id"]), body["outcome"] in {"done", "accepted"}, str(reason)[:300]
+    return (
+        message.device_id,
+        from_public(body["command_id"]),
+        body["outcome"] in {"done", "accepted"},
+        str(reason)[:300],
+    )
 
 
 async def _acknowledge(session: WriteSession, prices: Sequence[tuple[int, int, int]]) -> None:

@@ -47,6 +47,7 @@ DELIVERY = (
 
 LIVE = (
     NozzleLiveRow.nozzle_id,
+    NozzleLiveRow.station_id,
     NozzleLiveRow.state,
     NozzleLiveRow.quantity_e4,
     NozzleLiveRow.amount_fen,

@@ -189,6 +189,7 @@ async def read_nozzles(session: WriteSession, readings: Sequence[NozzleReading])
     live = [
         LiveNozzle(
             nozzle_id=nozzle.id,
+            station_id=nozzle.station_id,
             state=reading.state,
             quantity_e4=reading.quantity_e4,
             amount_fen=reading.amount_fen,
@@ -197,12 +198,7 @@ async def read_nozzles(session: WriteSession, readings: Sequence[NozzleReading])
         )
         for reading, nozzle in latest.values()
     ]
-    owners: dict[int, tuple[int, int]] = {
-        nozzle.id: (nozzle.operator_id, nozzle.station_id) for _, nozzle in latest.values()
-    }
-    rows = [
-        {**asdict(each), "operator_id": owners[each.nozzle_id][0], "station_id": owners[each.nozzle_id][1]}
-        for each in live
-    ]
+    owners: dict[int, int] = {nozzle.id: nozzle.operator_id for _, nozzle in latest.values()}
+    rows = [{**asdict(each), "operator_id": owners[each.nozzle_id]} for each in live]
     await queries.upsert_live_many(session, rows)
     return live

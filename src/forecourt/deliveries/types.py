@@ -7,6 +7,8 @@ from typing import Any, ClassVar, NewType
 
 from forecourt.core.actor import Permission
 from forecourt.core.event import Event
+from forecourt_kit.clock import rfc3339
+from forecourt_kit.ids import to_public
 from forecourt_kit.price import Preset
 from forecourt_kit.quantity import Unit
 
@@ -14,6 +16,7 @@ DeliveryId = NewType("DeliveryId", int)
 
 DELIVERIES_READ = Permission("deliveries:read")
 DELIVERIES_REVIEW = Permission("deliveries:review")
+LIVE_TOPIC = "deliveries.nozzle.read"  # Live only: never in the outbox.
 
 
 class NozzleState(StrEnum):
@@ -164,11 +167,28 @@ class LiveNozzle:
     """The latest state of one nozzle, for tiles and pillars."""
 
     nozzle_id: int
+    station_id: int
     state: NozzleState
     quantity_e4: int
     amount_fen: int
     unit_price_e4: int | None
     updated_at: datetime
+
+    def as_update(self) -> dict[str, Any]:
+        """The body of a live update: ids to filter by, and `shown`, what screens get."""
+        return {
+            "station_id": self.station_id,
+            "nozzle_id": self.nozzle_id,
+            "shown": {
+                "id": to_public(self.nozzle_id),
+                "station_id": to_public(self.station_id),
+                "state": self.state.value,
+                "quantity_e4": self.quantity_e4,
+                "amount_fen": self.amount_fen,
+                "unit_price_e4": self.unit_price_e4,
+                "updated_at": rfc3339(self.updated_at),
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

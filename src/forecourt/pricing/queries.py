@@ -118,7 +118,7 @@ async def acknowledge_many(session: WriteSession, items: Mapping[int, int], at: 
         )
 
 
-async def pending_by_station(session: ReadSession, scope: Scope, station_id: int) -> list[NozzlePrice]:
+async def list_nozzle_prices(session: ReadSession, scope: Scope, station_id: int) -> list[NozzlePrice]:
     """What every nozzle of a station was told and has acknowledged."""
     wanted = select(*NOZZLE_PRICE).where(NozzlePriceRow.station_id == station_id)
     if (mine := operator_of(scope)) is not None:

@@ -7,8 +7,10 @@ import msgspec
 from pydantic import Field
 
 from forecourt.core.http.fields import AmountFen, IdOut, In, InstantOut, Out, PublicId, Words
+from forecourt.deliveries.types import NozzleState
 from forecourt.payments.types import RefundState, Tender
 from forecourt.sales.types import AuthorisationKind, AuthorisationState, SaleState
+from forecourt.sites.types import Energy
 from forecourt_kit.limits import AMOUNT_FEN_MAX
 from forecourt_kit.price import AmountSource, PresetKind
 from forecourt_kit.quantity import Unit
@@ -47,6 +49,27 @@ class SaleOut(Out):
 class SalesOut(Out):
     items: list[SaleOut]
     next_cursor: str | None
+
+
+class NozzleOut(Out):
+    """A nozzle as it is now. `state` is `offline` when nothing was heard of it for half a minute."""
+
+    id: IdOut
+    number: int
+    energy: Energy
+    unit: Unit
+    product: ProductNameOut | None
+    unit_price_e4: int | None
+    state: NozzleState
+    quantity_e4: int
+    amount_fen: int
+    updated_at: InstantOut | None
+    unpaid_count: int
+    price_pending: bool
+
+
+class ForecourtOut(Out):
+    items: list[NozzleOut]
 
 
 class EntryOut(Out):
