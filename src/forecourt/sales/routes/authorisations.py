@@ -25,7 +25,7 @@ from forecourt.sales.types import SALES_AUTHORISE, AuthorisationId
 from forecourt_kit.limits import AMOUNT_FEN_MAX
 from forecourt_kit.price import Preset, PresetKind
 
-router = APIRouter(prefix="/api/v1", tags=["sales"])
+router = APIRouter(tags=["sales"])
 
 Authoriser = Annotated[Actor, Depends(require(SALES_AUTHORISE))]
 Desk = Annotated[payment_flows.Desk, Depends(part(payment_flows.Desk))]

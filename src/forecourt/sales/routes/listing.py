@@ -48,7 +48,7 @@ from forecourt.sales.types import (
 )
 from forecourt_kit.ids import to_public
 
-router = APIRouter(prefix="/api/v1", tags=["sales"])
+router = APIRouter(tags=["sales"])
 
 Reader = Annotated[Actor, Depends(require(SALES_READ))]
 Voider = Annotated[Actor, Depends(require(SALES_VOID))]

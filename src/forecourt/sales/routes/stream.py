@@ -40,7 +40,7 @@ TOPICS = (LIVE_TOPIC, "sales.sale.*", "payments.payment.*")
 HEARTBEAT_S = 5.0  # A screen calls itself stale after ten.
 OFFLINE_AFTER_S = 30  # A nozzle of which nothing was heard for so long.
 
-router = APIRouter(prefix="/api/v1", tags=["live"])
+router = APIRouter(tags=["live"])
 
 Watcher = Annotated[Actor, Depends(require(SALES_READ))]
 SiteReader = Annotated[Actor, Depends(require(SITES_READ))]
@@ -72,6 +72,7 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
         }
         book = await prices.quote_many(session, list(quotes.values()))
         unpaid = await queries.open_sales_of_nozzles(session, actor.scope, [nozzle.id for nozzle in nozzles])
+    pending = {each.nozzle_id for each in told if each.is_pending}
     items = []
     for nozzle in nozzles:
         seen = live.get(nozzle.id)
@@ -92,7 +93,7 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
                 amount_fen=seen.amount_fen if seen else 0,
                 updated_at=seen.updated_at if seen else None,
                 unpaid_count=sum(sale.nozzle_id == nozzle.id for sale in unpaid),
-                price_pending=nozzle.id in told and told[nozzle.id].is_pending,
+                price_pending=nozzle.id in pending,
             )
         )
     return ForecourtOut(items=items)
