@@ -97,18 +97,21 @@ class TestStore:
         centre = Centre(devices={7, 8}, poison=b"bad")
         bad, good = MemoryJournal(), MemoryJournal()
         limits = GatewayLimits(store_retry_s_max=0.01, parked_retry_s=0.3)
-        async with running(centre, limits=limits) as gateway:
-            async with station(7, (udp(gateway.port),), bad), station(8, (udp(gateway.port),), good):
-                bad.append(b"bad")
-                for number in range(30):
-                    bad.append(b"after it %d" % number)
-                    good.append(b"sale %d" % number)
-                await good.drained()
-                assert centre.bodies(8) == [b"sale %d" % number for number in range(30)]
-                assert len(bad.records) == 31
-                centre.poison = None
-                async with asyncio.timeout(20):
-                    await bad.drained()
+        async with (
+            running(centre, limits=limits) as gateway,
+            station(7, (udp(gateway.port),), bad),
+            station(8, (udp(gateway.port),), good),
+        ):
+            bad.append(b"bad")
+            for number in range(30):
+                bad.append(b"after it %d" % number)
+                good.append(b"sale %d" % number)
+            await good.drained()
+            assert centre.bodies(8) == [b"sale %d" % number for number in range(30)]
+            assert len(bad.records) == 31
+            centre.poison = None
+            async with asyncio.timeout(20):
+                await bad.drained()
 
         assert centre.bodies(7) == [b"bad", *(b"after it %d" % number for number in range(30))]
 
@@ -206,11 +209,13 @@ class TestCommands:
 class TestStreams:
     async def test_where_no_udp_passes_tcp_does(self) -> None:
         centre, journal = Centre(devices={7}), MemoryJournal()
-        async with running(centre, udp=False) as gateway:
-            async with station(7, (tcp(gateway.tcp_port),), journal):
-                for number in range(200):
-                    journal.append(b"sale %d" % number)
-                await journal.drained()
+        async with (
+            running(centre, udp=False) as gateway,
+            station(7, (tcp(gateway.tcp_port),), journal),
+        ):
+            for number in range(200):
+                journal.append(b"sale %d" % number)
+            await journal.drained()
 
         assert centre.bodies(7) == [b"sale %d" % number for number in range(200)]
 

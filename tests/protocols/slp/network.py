@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from forecourt_protocols.slp.device import DeviceConfig, DeviceSession
 from forecourt_protocols.slp.doorkeeper import WelcomeTerms
@@ -21,7 +22,8 @@ from forecourt_protocols.slp.events import (
     Outbound,
     ServerEvent,
 )
-from forecourt_protocols.slp.server import Server, ServerConfig
+from forecourt_protocols.slp.server import Server
+from forecourt_protocols.slp.server_session import ServerConfig
 
 SECRET = b"r" * 32
 
@@ -101,7 +103,7 @@ class World:
                 spoilt = bytearray(data)
                 spoilt[self.chance.randrange(len(data))] ^= 1 << self.chance.randrange(8)
                 sent = bytes(spoilt)
-            self.at(self.chance.uniform(*self.weather.delay_s), lambda sent=sent: deliver(sent))
+            self.at(self.chance.uniform(*self.weather.delay_s), partial(deliver, sent))
 
     def run(self, for_s: float, until: Callable[[], bool] = lambda: False) -> bool:
         end_s = self.now_s + for_s
@@ -265,8 +267,7 @@ class Station:
             elif isinstance(event, EpochJump):
                 self.journal.epoch = event.epoch - 1
             elif isinstance(event, Disconnected):
-                generation = self._generation
-                self.world.at(event.retry_in_s, lambda: self._again(generation))
+                self.world.at(event.retry_in_s, partial(self._again, self._generation))
 
     def _again(self, generation: int) -> None:
         if generation == self._generation:
@@ -281,13 +282,15 @@ class Station:
             self.session.push([self.journal.records[mid] for mid in mids])
         for data in self.session.datagrams_to_send(now_s):
             self.datagrams_sent += 1
-            address = self.address
-            self.world.carry(data, lambda got: self.centre.receive(got, address))
+            self.world.carry(data, partial(self._arrive, self.address))
         due_s = self.session.next_timeout_s(now_s)
         if due_s is not None and (self._timer_s is None or due_s < self._timer_s):
             self._timer_s = due_s
             generation = self._generation
             self.world.at(max(due_s - now_s, 0.0005), lambda: self._wake(generation))
+
+    def _arrive(self, address: Address, data: bytes) -> None:
+        self.centre.receive(data, address)
 
     def _wake(self, generation: int) -> None:
         if generation == self._generation:

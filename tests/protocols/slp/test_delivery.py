@@ -1,5 +1,7 @@
 """Over any weather and any crash: every message once, money in order, nothing lost that was journalled."""
 
+from functools import partial
+
 import pytest
 from tests.protocols.slp.network import CALM, STORM, Centre, Journal, Station, Store, Weather, World, bodies
 
@@ -22,6 +24,10 @@ def world_with_station(seed: int = 1, weather: Weather = CALM) -> tuple[World, C
     world = World(seed, weather)
     centre = Centre(world, {}, Store())
     return world, centre, Station(world, centre, 7)
+
+
+def sell(station: Station, number: int) -> None:
+    station.append(b"sale %d" % number)
 
 
 def drained(station: Station) -> bool:
@@ -56,7 +62,7 @@ class TestInOrder:
     def test_exactly_once_and_in_order_at_30_percent_loss(self, seed: int) -> None:
         world, centre, station = world_with_station(seed, STORM)
         for number in range(1, 201):
-            world.at(number * 0.2, lambda number=number: station.append(b"sale %d" % number))
+            world.at(number * 0.2, partial(sell, station, number))
 
         assert world.run(600, lambda: station.journal.last_mid == 200 and drained(station))
         assert_each_once_in_order(centre.store, 7, 200)
@@ -142,13 +148,11 @@ class TestCrashes:
 
         for station in stations:
             for number in range(1, 151):
-                body = b"sale %d" % number
-                world.at(number * 0.4, lambda station=station, body=body: station.journal.append(body))
-                world.at(number * 0.4 + 0.01, station.turn)
+                world.at(number * 0.4, partial(sell, station, number))
         for _ in range(6):
             world.at(world.chance.uniform(1, 60), kill_centre)
             dying = world.chance.choice(stations)
-            world.at(world.chance.uniform(1, 60), lambda dying=dying: kill_station(dying))
+            world.at(world.chance.uniform(1, 60), partial(kill_station, dying))
 
         done = lambda: all(s.journal.last_mid == 150 and drained(s) for s in stations)  # noqa: E731
         assert world.run(3600, done)
@@ -237,7 +241,7 @@ class TestCrashes:
         assert world.run(700, lambda: drained(station))
 
     def test_a_session_of_a_day_is_renewed_with_fresh_keys(self) -> None:
-        world, centre, station = world_with_station()
+        world, _, station = world_with_station()
         world.run(86_500)
         station.append(b"sale 1")
 
@@ -247,7 +251,7 @@ class TestCrashes:
 
 class TestRollback:
     def test_a_station_that_lost_its_epoch_is_told_where_to_go_on(self) -> None:
-        world, centre, station = world_with_station()
+        world, _, station = world_with_station()
         for _ in range(5):
             station.kill()
             station.start()
@@ -382,6 +386,6 @@ class TestCommands:
         assert [command.body for command in station.commands] == [script]
 
     def test_a_full_mailbox_says_so(self) -> None:
-        world, centre, station = world_with_station()
+        _, centre, _ = world_with_station()
         sent = [centre.server.send_command(8, self.command(number)) for number in range(1, 70)]
         assert sent.count(True) == 64

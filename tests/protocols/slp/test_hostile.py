@@ -18,8 +18,9 @@ from forecourt_protocols.slp.events import (
     Message,
     Outbound,
 )
-from forecourt_protocols.slp.framing import FrameType, StreamReader, decode_header
-from forecourt_protocols.slp.server import Server, ServerConfig
+from forecourt_protocols.slp.framing import HEADER, FrameType, StreamReader, decode_header
+from forecourt_protocols.slp.server import Server
+from forecourt_protocols.slp.server_session import ServerConfig
 from forecourt_protocols.slp.state import DeviceState
 
 PSK = bytes(range(32))
@@ -191,7 +192,7 @@ class TestJunk:
         pair = Pair().connect()
         devices = dict(pair.server._devices)
         state = pair.device.state
-        head = crypto.HEADER.pack(0xB1, kind, flags, device_id, epoch, 5, len(body), 1, 0)
+        head = HEADER.pack(0xB1, kind, flags, device_id, epoch, 5, len(body), 1, 0)
         junk = head + body + bytes(16)
         answers = pair.to_server(junk, AWAY)
 
