@@ -52,8 +52,8 @@ class PrivateServer:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix=f"forecourt-{self.service}-"))
         self._process: subprocess.Popen[bytes] | None = None
-        if self._as_user() is not None:
-            shutil.chown(self.folder, self.user, self.user)
+        if (user := self._as_user()) is not None:
+            shutil.chown(self.folder, user, user)
 
     def command(self) -> Sequence[str]:
         raise NotImplementedError
@@ -163,8 +163,8 @@ class PrivateMariaDB(PrivateServer):
             "--auth-root-authentication-method=normal",
         )
         (self.folder / "data" / "test").mkdir(exist_ok=True)
-        if self._as_user() is not None:
-            shutil.chown(self.folder / "data" / "test", self.user, self.user)
+        if (user := self._as_user()) is not None:
+            shutil.chown(self.folder / "data" / "test", user, user)
 
     def command(self) -> Sequence[str]:
         return (

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from forecourt.core.db import assert_no_transaction
@@ -16,7 +18,12 @@ AWAY = (RedisError, OSError, TimeoutError)
 
 class RedisTransport:
     def __init__(self, url: str, *, prefix: str = "forecourt") -> None:
-        self._redis = Redis.from_url(url, socket_connect_timeout=TIMEOUT_S, socket_timeout=POLL_S + TIMEOUT_S)
+        self._redis = Redis.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=POLL_S + TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # A pooled connection may be dead since a restart of the server.
+        )
         self._channel = f"{prefix}.live"
 
     async def send(self, data: bytes) -> None:
