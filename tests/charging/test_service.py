@@ -15,8 +15,10 @@ from forecourt.charging.types import (
     Readings,
     Registration,
     Sample,
+    Start,
     Status,
     StrayReason,
+    TokenState,
     Transaction,
     TransactionState,
     Verdict,
@@ -213,8 +215,8 @@ class TestReadings:
         assert not await sessions(world)
 
 
-def service_start(world: ChargingWorld) -> service.telling.Start:
-    return service.telling.Start(
+def service_start(world: ChargingWorld) -> Start:
+    return Start(
         connector_number=1, id_tag="PREPAID", meter_start_wh=0, started_at=world.database.clock.now()
     )
 
@@ -305,9 +307,7 @@ class TestTokens:
     async def test_unknown_blocked_and_strange_tags(self, world: ChargingWorld) -> None:
         token = await world.card()
         assert (await world.start(tag="card-1")).permit.verdict is Verdict.INVALID
-        await world.database.transact(
-            service.set_token_state, world.actor, token.id, service.tokens.TokenState.BLOCKED
-        )
+        await world.database.transact(service.set_token_state, world.actor, token.id, TokenState.BLOCKED)
         assert (await world.start(tag="CARD-1")).permit.verdict is Verdict.BLOCKED
         async with world.database.read() as session:
             assert not await queries.list_tokens(session, world.stranger.scope, 10, None)

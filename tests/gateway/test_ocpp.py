@@ -242,7 +242,7 @@ class TestCommands:
     ) -> None:
         async with charge_point(port, world) as socket:
             await ask(socket, "BootNotification", BOOT)
-            for kind, body, answer, state in [
+            told: list[tuple[CommandKind, dict[str, Any], dict[str, str], CommandState]] = [
                 (
                     CommandKind.REMOTE_START,
                     {"connector_number": 1, "authorisation_id": "01jd3x5c8mqr7"},
@@ -256,7 +256,8 @@ class TestCommands:
                     {"status": "Scheduled"},
                     CommandState.ACKNOWLEDGED,
                 ),
-            ]:
+            ]
+            for kind, body, answer, state in told:
                 command_id = await self.queue(world, kind, body)
                 port.commands.wake()
                 asked = json.loads(await asyncio.wait_for(socket.recv(), 10))

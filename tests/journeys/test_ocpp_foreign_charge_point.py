@@ -1,0 +1,179 @@
+# mypy: disable-error-code="untyped-decorator, misc"
+"""Charge points that this project did not write: the `ocpp` package's client, and `test-ocpp`."""
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import test_ocpp
+from ocpp.routing import on
+from ocpp.v16 import ChargePoint, call, call_result
+from tests.charging.world import CODE, ChargingWorld, open_world
+from tests.gateway.ocpp_server import DevicePort, device_port
+from websockets.asyncio.client import connect
+
+from forecourt.charging import queries
+from forecourt.charging.types import Transaction, TransactionState
+from forecourt.core.db import Database
+from forecourt.deliveries import queries as deliveries
+from forecourt.deliveries.types import DeliveryState, NozzleState
+from forecourt.devices import service as devices
+from forecourt.devices.types import CommandKind
+from forecourt_kit.clock import ManualClock
+
+BEGUN = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)  # When the tests' clock begins.
+
+
+@pytest.fixture
+async def world(database: Database) -> ChargingWorld:
+    return await open_world(database)
+
+
+@pytest.fixture
+async def port(world: ChargingWorld) -> AsyncIterator[DevicePort]:
+    async with device_port(world) as opened:
+        yield opened
+
+
+class Foreign(ChargePoint):
+    """The package's client; it starts and stops when the platform says so."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asked: list[Any] = []
+
+    @on("RemoteStartTransaction")
+    def remote_start(self, **asked: Any) -> Any:
+        self.asked.append(asked)
+        return call_result.RemoteStartTransaction(status="Accepted")
+
+    @on("RemoteStopTransaction")
+    def remote_stop(self, **asked: Any) -> Any:
+        self.asked.append(asked)
+        return call_result.RemoteStopTransaction(status="Accepted")
+
+
+@contextlib.asynccontextmanager
+async def foreign(port: DevicePort, world: ChargingWorld) -> AsyncIterator[Foreign]:
+    pair = base64.b64encode(f"{CODE}:{world.password}".encode()).decode()
+    async with connect(
+        f"{port.url}/{CODE}",
+        subprotocols=["ocpp1.6"],  # type: ignore[list-item]
+        additional_headers={"Authorization": f"Basic {pair}"},
+        proxy=None,
+    ) as socket:
+        point = Foreign(CODE, socket)
+        listening = asyncio.create_task(point.start())
+        try:
+            yield point
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+
+def register(at: datetime, wh: int) -> dict[str, Any]:
+    return {
+        "timestamp": at.isoformat(),
+        "sampled_value": [
+            {"value": str(wh), "measurand": "Energy.Active.Import.Register", "unit": "Wh"},
+            {"value": "7.2", "measurand": "Power.Active.Import", "unit": "kW"},
+            {"value": "41", "measurand": "SoC", "unit": "Percent"},
+        ],
+    }
+
+
+async def sessions(world: ChargingWorld) -> list[Transaction]:
+    async with world.database.read() as session:
+        return await queries.list_transactions(session, world.actor.scope, None, 10, None)
+
+
+async def nozzle_state(world: ChargingWorld) -> NozzleState:
+    async with world.database.read() as session:
+        live = await deliveries.live_by_station(session, world.actor.scope, world.station_id)
+    return live[world.nozzles[0].id].state
+
+
+class TestTheOcppPackagesClient:
+    async def test_boot_authorise_start_meter_stop(
+        self, port: DevicePort, world: ChargingWorld, clock: ManualClock
+    ) -> None:
+        await world.card("TAG-77", member_id=12)
+        async with foreign(port, world) as point:
+            booted = await point.call(
+                call.BootNotification(charge_point_model="Wallbox", charge_point_vendor="Others")
+            )
+            assert booted.status == "Accepted"
+            await point.call(
+                call.StatusNotification(connector_id=1, error_code="NoError", status="Preparing")
+            )
+            assert await nozzle_state(world) is NozzleState.CALLING
+            refused = await point.call(call.Authorize(id_tag="NOBODY"))
+            assert refused.id_tag_info["status"] == "Invalid"
+            allowed = await point.call(call.Authorize(id_tag="TAG-77"))
+            assert allowed.id_tag_info["status"] == "Accepted"
+            begun = await point.call(
+                call.StartTransaction(
+                    connector_id=1, id_tag="TAG-77", meter_start=120_000, timestamp=BEGUN.isoformat()
+                )
+            )
+            assert begun.id_tag_info["status"] == "Accepted"
+            for minutes, wh in ((10, 121_000), (40, 124_500)):
+                await point.call(
+                    call.MeterValues(
+                        connector_id=1,
+                        transaction_id=begun.transaction_id,
+                        meter_value=[register(BEGUN + timedelta(minutes=minutes), wh)],
+                    )
+                )
+            assert await nozzle_state(world) is NozzleState.FUELLING
+            ended_at = BEGUN + timedelta(minutes=55)
+            clock.advance(3_600)
+            await point.call(
+                call.StopTransaction(
+                    meter_stop=126_789,
+                    timestamp=ended_at.isoformat(),
+                    transaction_id=begun.transaction_id,
+                    reason="EVDisconnected",
+                    id_tag="TAG-77",
+                    transaction_data=[register(ended_at, 126_789)],
+                )
+            )
+        (ended,) = await sessions(world)
+        assert (ended.state, ended.member_id) == (TransactionState.ENDED, 12)
+        delivery = await world.delivery(ended.delivery_id)
+        assert (delivery.quantity_e4, delivery.unit) == (67_890, "kWh")
+        assert (delivery.state, delivery.marks) == (DeliveryState.RECORDED, ())
+        assert delivery.product_id == world.product_id
+        assert delivery.detail["stop_reason"] == "EVDisconnected"
+        assert await nozzle_state(world) is NozzleState.OFFLINE
+
+    async def test_started_and_stopped_from_afar(self, port: DevicePort, world: ChargingWorld) -> None:
+        async with foreign(port, world) as point:
+            await point.call(
+                call.BootNotification(charge_point_model="Wallbox", charge_point_vendor="Others")
+            )
+            await world.database.transact(
+                devices.queue_for_nozzle,
+                nozzle_id=world.nozzles[0].id,
+                kind=CommandKind.REMOTE_START,
+                body={"authorisation_id": "01jd3x5c8mqr7"},
+                expires_at=world.database.clock.now() + timedelta(minutes=5),
+            )
+            port.commands.wake()
+            async with asyncio.timeout(10):
+                while not point.asked:
+                    await asyncio.sleep(0.01)
+        assert point.asked == [{"id_tag": "01jd3x5c8mqr7", "connector_id": 1}]
+
+
+class TestTestOcpp:
+    async def test_it_boots_and_beats(self, port: DevicePort, world: ChargingWorld) -> None:
+        found = await test_ocpp.check_connection(port.url, CODE, password=world.password)
+        assert found.subprotocol == "ocpp1.6"
+        assert found.boot_notification["status"] == "Accepted"
+        assert datetime.fromisoformat(found.heartbeat["currentTime"]).tzinfo is not None
