@@ -1,18 +1,16 @@
 """The simulator in its own process: keys on disk, books over restarts, a foreign SDK as its merchant."""
 
 import json
-import signal
 import stat
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.simulators.channels.conftest import REFUNDS, MakeMerchant
+from tests.simulators.channels.running import control, serving
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.core import Core
 
@@ -21,31 +19,6 @@ from forecourt_simulators.channels.main import run
 from forecourt_simulators.channels.wechat.keys import MadeKeys, read_platform, write_keys
 
 INITIALISE: Callable[[Any], None] = Core._init_certificates  # Fetches from the host it has by then.
-
-
-@contextmanager
-def serving(keys: Path, *more: str) -> Iterator[str]:
-    """The base URL of a running process."""
-    program = [sys.executable, "-c", "from forecourt_simulators.main import main; raise SystemExit(main())"]
-    options = ["--listen", "127.0.0.1:0", "--keys", str(keys), "--notify-delay-scale", "0.001"]
-    process = subprocess.Popen([*program, "channels", *options, *more], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["listening"]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def control(url: str, path: str, **content: Any) -> dict[str, Any]:
-    request = urllib.request.Request(f"{url}/_control/{path}", json.dumps(content).encode())
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
 
 
 def sdk(file: dict[str, Any], url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
