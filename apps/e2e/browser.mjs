@@ -35,6 +35,7 @@ export async function openBrowser(baseUrl, options = {}) {
 
 /** Serious and critical findings of axe on the page as it stands. */
 export async function axeFindings(page) {
+  await stillness(page)
   await page.evaluate(await readFile(AXE, 'utf8'))
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
   return violations
@@ -44,6 +45,15 @@ export async function axeFindings(page) {
       impact,
       nodes: nodes.map((node) => `${node.target.join(' ')}: ${node.failureSummary?.split('\n')[1]?.trim() ?? ''}`),
     }))
+}
+
+/** Half-faded text has half its contrast: wait until what moves and ends has ended. */
+function stillness(page) {
+  return page.evaluate(async () => {
+    for (let frame = 0; frame < 2; frame += 1) await new Promise((resolve) => requestAnimationFrame(resolve))
+    const ending = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime !== Infinity)
+    await Promise.allSettled(ending.map((one) => one.finished))
+  })
 }
 
 /** One JSON object a line: what a program that started this journey reads. */

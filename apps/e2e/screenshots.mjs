@@ -16,7 +16,7 @@ async function shoot(page, name) {
   console.log(findings.length === 0 ? 'ok  ' : 'AXE ', name, findings.length > 0 ? JSON.stringify(findings, null, 1) : '')
 }
 
-async function console_(page, mock, base, tag) {
+async function consolePages(page, mock, base, tag) {
   await page.goto('/console/login?reason=expired')
   await shoot(page, `login-${tag}`)
   await page.locator('#account').fill(ACCOUNT.account)
@@ -74,7 +74,7 @@ async function pay(page, mock, tag) {
   await shoot(page, `pay-done-${tag}`)
 }
 
-async function pillar(page, mock, base, tag) {
+async function pillarPages(page, mock, base, tag) {
   const stage = (name) => page.locator(`main[data-stage=${name}]`).waitFor()
   const station = 'stationeast'
   for (const sale of mock.data.sales) if (sale.station_id === station) sale.state = 'paid'
@@ -128,7 +128,7 @@ async function pillar(page, mock, base, tag) {
 await mkdir(out, { recursive: true })
 for (const colorScheme of ['light', 'dark']) {
   for (const locale of ['zh-CN', 'en']) {
-    for (const [name, run, viewport] of [['console', console_, undefined], ['pillar', pillar, PILLAR]]) {
+    for (const [name, run, viewport] of [['console', consolePages, undefined], ['pillar', pillarPages, PILLAR]]) {
       if (only && only !== name) continue
       const mock = new Mock()
       const base = await mock.listen()

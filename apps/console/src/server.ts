@@ -3,7 +3,7 @@ import { createApi } from '@forecourt/api-client'
 
 let loggedOut: () => void = () => undefined
 
-export const api = createApi({ onUnauthenticated: () => loggedOut() })
+export const api = createApi({ baseUrl: globalThis.location.origin, onUnauthenticated: () => loggedOut() })
 
 export function whenLoggedOut(act: () => void): void {
   loggedOut = act

@@ -3,7 +3,7 @@ import { createApi } from '@forecourt/api-client'
 
 let forgotten: () => void = () => undefined
 
-export const api = createApi({ onUnauthenticated: () => forgotten() })
+export const api = createApi({ baseUrl: globalThis.location.origin, onUnauthenticated: () => forgotten() })
 
 export function whenForgotten(act: () => void): void {
   forgotten = act
