@@ -1,7 +1,7 @@
-"""Write docs/reference/errors.md and docs/reference/events.md from the code: `reference.py [--check]`.
+"""Write errors.md, events.md and settings.md of docs/reference from the code: `reference.py [--check]`.
 
-Every `Refusal` has a status, a stable code and a docstring; every `Event` has a topic and typed fields. The
-pages and the code cannot say different things.
+Every setting has its documentation, every `Refusal` a status, a stable code and a docstring, every `Event` a
+topic and typed fields. The pages and the code cannot say different things.
 """
 
 import argparse
@@ -18,10 +18,13 @@ from typing import TypeVar
 from forecourt.core.bus import Subscription
 from forecourt.core.errors import Refusal
 from forecourt.core.event import Event
+from forecourt.core.settings import Settings
+from forecourt_kit.settings import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = Path("docs/reference/errors.md")
 EVENTS = Path("docs/reference/events.md")
+SETTINGS = Path("docs/reference/settings.md")
 Kind = TypeVar("Kind")
 DECLARES = re.compile(
     r'^    code = "\w+\.\w+"$|^    topic: ClassVar\[str\] = |= Subscription\(', re.MULTILINE
@@ -45,6 +48,18 @@ An event is a row of the outbox, written in the transaction that caused it, numb
 It may be told more than once: handlers are idempotent by its id. Events with the same key stay in order. Ids
 are numbers here, money is fen, and `operator_id` (the tenant) is in every event. Subscriptions match topics
 with `*` for one word and `#` for any number of words.
+"""
+
+SETTINGS_HEAD = """# Settings
+
+Written from the code by `tools/reference.py`; `make check` fails when this page is stale.
+
+Settings are read once, at start: from the environment, then from `forecourt.toml` (there the name is without
+the prefix and in lower case), then these defaults. A secret may also come from a file whose path is in
+`<NAME>_FILE`.
+
+| name | kind | default | what it is |
+|---|---|---|---|
 """
 
 
@@ -100,6 +115,14 @@ def events_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings_page() -> str:
+    rows = [
+        f"| `{each.env}` | {each.type_name} | {f'`{each.default}`' if each.default else ''} | {each.doc} |"
+        for each in describe(Settings)
+    ]
+    return SETTINGS_HEAD + "\n".join(rows) + "\n"
+
+
 def _type_name(kind: object) -> str:
     text = kind.__name__ if type(kind) is type else str(kind)
     return text.replace("typing.", "").replace(" | ", " or ")
@@ -131,7 +154,7 @@ def main() -> int:
     for module in modules(ROOT):
         importlib.import_module(module)
     stale = 0
-    for page, text in ((ERRORS, errors_page()), (EVENTS, events_page())):
+    for page, text in ((ERRORS, errors_page()), (EVENTS, events_page()), (SETTINGS, settings_page())):
         file = ROOT / page
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue

@@ -27,7 +27,7 @@ class Source:
 
 @pytest.fixture
 def cache(clock: ManualClock) -> Cache:
-    return open_cache(None, clock)
+    return open_cache("memory", clock)
 
 
 class TestMemory:

@@ -221,7 +221,7 @@ class TestTwoProcesses:
         prefix = f"test-{os.getpid()}-{os.urandom(4).hex()}"
         if request.param == "amqp":
             await services.require_port("rabbitmq", services.AMQP_URL)
-            urls: tuple[str, str | None] = (services.AMQP_URL, None)
+            urls = (services.AMQP_URL, "memory")
         else:
             await services.require_port("redis", services.REDIS_URL)
             urls = ("embedded", services.REDIS_URL)

@@ -3,13 +3,15 @@
 from forecourt.core.cache.cache import Cache
 from forecourt_kit.clock import Clock
 
+MEMORY = "memory"
 
-def open_cache(url: str | None, clock: Clock, *, prefix: str = "forecourt") -> Cache:
-    """`redis://…` or `rediss://…` for two levels, None for memory alone; connects at first use."""
-    if url is None:
+
+def open_cache(url: str, clock: Clock, *, prefix: str = "forecourt") -> Cache:
+    """`redis://…` or `rediss://…` for two levels, `memory` for one; connects at first use."""
+    if url == MEMORY:
         return Cache(clock)
     if not url.startswith(("redis://", "rediss://")):
-        raise ValueError("CACHE_URL must be redis://… or rediss://…, or empty for memory alone")
+        raise ValueError("CACHE_URL must be `memory`, redis://… or rediss://…")
     from forecourt.core.cache.redis import RedisLevel  # noqa: PLC0415  (An extra: only who uses it needs it.)
 
     return Cache(clock, RedisLevel(url, prefix=prefix))
