@@ -38,7 +38,7 @@ from forecourt.sites.schemas import (
     TankOut,
     TanksOut,
 )
-from forecourt.sites.types import SITES_READ, SITES_WRITE, Nozzle
+from forecourt.sites.types import SITES_READ, SITES_WRITE, Nozzle, Station
 
 router = APIRouter(tags=["sites"])
 
@@ -52,15 +52,20 @@ async def list_stations(actor: Reader, db: Db, page: Page) -> StationsOut:
     async with db.read() as session:
         found = await queries.list_stations(session, actor.scope, limit=page.limit, after=page.after)
         nozzles = await queries.nozzles_by_station(session, actor.scope, [each.id for each in found])
-    items = [
-        ListedStationOut(
-            **StationOut.model_validate(each).model_dump(),
-            energies=sorted({nozzle.energy for nozzle in nozzles if nozzle.station_id == each.id}),
-            nozzle_count=sum(nozzle.station_id == each.id for nozzle in nozzles),
-        )
-        for each in found
-    ]
+    items = [_listed(each, [nozzle for nozzle in nozzles if nozzle.station_id == each.id]) for each in found]
     return StationsOut(items=items, next_cursor=page.next_cursor(found))
+
+
+def _listed(station: Station, nozzles: list[Nozzle]) -> ListedStationOut:
+    return ListedStationOut(
+        id=station.id,
+        operator_id=station.operator_id,
+        name=station.name,
+        timezone=station.timezone,
+        day_cut_min=station.day_cut_min,
+        energies=sorted({nozzle.energy for nozzle in nozzles}),
+        nozzle_count=len(nozzles),
+    )
 
 
 @router.get("/stations/{station_id}", responses=refusals(StationNotFound))

@@ -92,7 +92,7 @@ Name = Annotated[
 """Words for people, one line."""
 
 Words = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
-SecretText = Annotated[str, Field(min_length=1, max_length=128, repr=False)]
+SecretText = Annotated[str, Field(min_length=1, max_length=128)]
 """A password or code as typed. It is never echoed."""
 
 

@@ -57,13 +57,16 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncIterator[ServerEvent],
+        status_code: int = 200,  # FastAPI reads it off here for its document.
         *,
         still_allowed: Callable[[], Awaitable[bool]] | None = None,
         heartbeat_s: float = HEARTBEAT_S,
         send_timeout_s: float = SEND_TIMEOUT_S,
         stream_s_max: float = STREAM_S_MAX,
     ) -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        super().__init__(
+            status_code=status_code, headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+        )
         del self.headers["content-length"]
         self._events = events
         self._still_allowed = still_allowed
@@ -73,7 +76,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         writing = asyncio.create_task(self._write(send))
         listening = asyncio.create_task(_until_gone(receive))
         try:
