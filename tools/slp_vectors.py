@@ -212,7 +212,7 @@ class Exchange:
 
     def _to_server(self, frames: list[bytes]) -> None:
         receipt = self.server.receive_many([(frame, ("192.0.2.7", 40_001)) for frame in frames], self._now_s)
-        self.server.committed(message[:3] for message in receipt.messages)
+        self.server.committed(receipt.messages)
         for event in receipt.events:
             if isinstance(event, HelloAccepted):
                 self.server.welcome(event, WelcomeTerms(highest_mid=None), self._now_s)

@@ -124,6 +124,9 @@ class SlpGateway:
     def connected(self, device_id: int) -> bool:
         return self._server.connected(device_id)
 
+    def connected_devices(self) -> list[int]:
+        return self._server.connected_devices()
+
     def send_command(
         self,
         device_id: int,
@@ -152,6 +155,13 @@ class SlpGateway:
         self._expiries[device_id, command_id] = loop.call_later(left_s, self._expire, device_id, command_id)
         self._turn(self._clock.monotonic_s())
         return True
+
+    def withdraw_command(self, device_id: int, command_id: int) -> None:
+        """It is superseded: do not send it (again). What is on its way may still arrive."""
+        expiry = self._expiries.pop((device_id, command_id), None)
+        if expiry is not None:
+            expiry.cancel()
+        self._server.withdraw_command(device_id, command_id)
 
     def revoke(self, device_id: int) -> None:
         """The device's keys are no longer good: end its session now, and look again before the next."""
@@ -185,7 +195,7 @@ class SlpGateway:
         return inbox
 
     def _stored(self, batch: list[InboxMessage]) -> None:
-        self._server.committed((message.device_id, message.incarnation, message.mid) for message in batch)
+        self._server.committed(batch)
         self._press()
         self._turn(self._clock.monotonic_s())
 

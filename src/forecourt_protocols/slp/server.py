@@ -5,7 +5,7 @@ calls `committed`, then sends `datagrams_to_send`. Junk is counted and leaves no
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from forecourt_protocols.slp import framing, limits, messages
 from forecourt_protocols.slp.doorkeeper import Doorkeeper, WelcomeTerms
@@ -40,10 +40,22 @@ from forecourt_protocols.slp.server_session import (
 )
 
 _FLAGS_REFUSED_UP: Final = FLAGS_RESERVED | FLAG_DOWN
+_WAITING_FEW: Final = limits.UNSTORED_MESSAGES_MAX - limits.WINDOW_MIDS  # Up to here no need to count.
 _SWEEP_S: Final = 10.0
 _SEALED: Final = frozenset(
     int(kind) for kind in (FrameType.DATA, FrameType.ACK, FrameType.PING, FrameType.PONG, FrameType.CLOSE)
 )
+
+
+class Stored(Protocol):
+    """What names a stored message; a `Message` is one."""
+
+    @property
+    def device_id(self) -> int: ...
+    @property
+    def incarnation(self) -> bytes: ...
+    @property
+    def mid(self) -> int: ...
 
 
 class Receipt(NamedTuple):
@@ -185,9 +197,7 @@ class Server:
         device = session.device
         receiver = device.receiver
         device_id, incarnation, append = device.device_id, device.incarnation, receipt.messages.append
-        accepting = (
-            self._accepting and not device.held_at_mid and receiver.uncommitted < limits.UNSTORED_MESSAGES_MAX
-        )
+        accepting = self._accepts(device)
         urgent, reliable = not accepting, False
         new = tuple.__new__
         for record in records:
@@ -214,6 +224,13 @@ class Server:
                 self._ack_now[session] = None
             elif session not in self._ack_later:
                 self._ack_later[session] = receipt.now_s + limits.ACK_DELAY_S
+
+    def _accepts(self, device: ServerDevice) -> bool:
+        receiver = device.receiver
+        waiting = receiver.base - receiver.com_base
+        if waiting > _WAITING_FEW:
+            waiting = receiver.uncommitted
+        return self._accepting and not device.held_at_mid and waiting < limits.UNSTORED_MESSAGES_MAX
 
     def _receive_latest(self, session: ServerSession, record: Record, receipt: Receipt) -> None:
         device = session.device
@@ -290,15 +307,21 @@ class Server:
         """Answer a device that proved its key, once its highest durable message id is known."""
         return self._doorkeeper.welcome(hello, answer, self._credit, now_s)
 
-    def committed(self, stored: Iterable[tuple[int, bytes, int]]) -> None:
-        """These messages (device id, incarnation, mid) are durable: move `com_base` and tell the devices."""
-        devices, sessions, ack_now = self._devices, self._sessions, self._ack_now
-        for device_id, incarnation, mid in stored:
-            device = devices.get(device_id)
-            if device is not None and device.incarnation == incarnation and device.receiver.commit(mid):
-                session = sessions.get(device_id)
-                if session is not None:
-                    ack_now[session] = None
+    def committed(self, stored: Iterable[Stored]) -> None:
+        """These messages are durable: move `com_base` of their devices and tell them."""
+        last_id = -1
+        device: ServerDevice | None = None
+        for message in stored:
+            device_id = message.device_id
+            if device_id != last_id:
+                last_id, device = device_id, self._devices.get(device_id)
+            if (
+                device is not None
+                and device.incarnation == message.incarnation
+                and device.receiver.commit(message.mid)
+                and device.current is not None
+            ):
+                self._ack_now[device.current] = None
 
     def com_base(self, device_id: int) -> int:
         device = self._devices.get(device_id)
@@ -317,6 +340,9 @@ class Server:
 
     def connected(self, device_id: int) -> bool:
         return device_id in self._sessions
+
+    def connected_devices(self) -> list[int]:
+        return list(self._sessions)
 
     def send_command(self, device_id: int, command: OutgoingCommand) -> bool:
         """Keep a command until the device has handled it, over sessions; False when its mailbox is full.

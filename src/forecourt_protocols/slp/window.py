@@ -101,6 +101,9 @@ class Receiver:
     def commit(self, mid: int) -> bool:
         """The application has made this message durable; True when `com_base` moved."""
         ahead = mid - self.com_base - 1
+        if not ahead and not self._committed:
+            self.com_base = mid  # The common case: the next one, nothing committed beyond it.
+            return True
         if ahead < 0 or self._committed >> ahead & 1:
             return False
         return self._settle(ahead)

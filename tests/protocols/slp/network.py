@@ -178,7 +178,7 @@ class Centre:
             self.store.commit(batch)  # The commit happens even when the process dies right after it.
             if generation == self.generation:
                 self._committing = False
-                self.server.committed(message[:3] for message in batch)
+                self.server.committed(batch)
                 self._commit()
                 self.turn()
 

@@ -65,7 +65,7 @@ class Pair:
     def to_server(self, frame: bytes, address: Address = HOME) -> list[tuple[bytes, Address]]:
         receipt = self.server.receive(frame, self.now_s, address)
         self.received += receipt.messages
-        self.server.committed(message[:3] for message in receipt.messages)
+        self.server.committed(receipt.messages)
         for event in receipt.events:
             if isinstance(event, HelloAccepted):
                 self.server.welcome(event, WelcomeTerms(highest_mid=None), self.now_s)
