@@ -101,7 +101,8 @@ install_missing() {
     export DEBIAN_FRONTEND=noninteractive
     local log
     log=$(mktemp)
-    if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+    # An old package list is better than none when the mirror does not answer.
+    if ! { apt-get update -qq || true; apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         say install "apt-get failed; the tests that need these parts will say so"
     fi
@@ -117,7 +118,7 @@ start_one() {
     case $service in
         mariadb)
             install -d -o mysql -g mysql /run/mysqld
-            start-stop-daemon --start --oknodo --background --exec /usr/sbin/mariadbd
+            start-stop-daemon --start --oknodo --background --exec /usr/sbin/mariadbd -- --user=mysql
             ;;
         postgresql)
             local version name
@@ -173,13 +174,14 @@ start_missing() {
         fi
         waiting+=("$service")
     done
-    local give_up=$((SECONDS + ANSWER_TIMEOUT_S))
-    for service in ${waiting[@]+"${waiting[@]}"}; do
-        until port_is_open "$service" || ((SECONDS >= give_up)); do sleep 0.5; done
-        until is_on "$service" || ((SECONDS >= give_up)); do
-            make_test_login "$service" >/dev/null 2>&1 || true # Too early: the server is still starting.
-            sleep 1
-        done
+    for service in ${waiting[@]+"${waiting[@]}"}; do wait_for "$service"; done
+}
+
+wait_for() {
+    local service=$1 give_up=$((SECONDS + ANSWER_TIMEOUT_S))
+    until is_on "$service" || ((SECONDS >= give_up)); do
+        if port_is_open "$service"; then make_test_login "$service" >/dev/null 2>&1 || true; fi # Or still too early.
+        sleep 0.5
     done
 }
 
