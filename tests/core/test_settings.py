@@ -4,18 +4,18 @@ from pathlib import Path
 import pytest
 
 from forecourt.core.settings import Settings, address_of, load_settings, refuse_embedded
-from forecourt_kit.settings import SettingsError, describe
+from forecourt_kit.settings import SettingDoc, SettingsError, describe
 
 PAGE = Path(__file__).parents[2] / "docs/reference/settings.md"
 
 
 class TestReference:
     @pytest.mark.parametrize("each", describe(Settings), ids=lambda each: each.env)
-    def test_every_setting_is_on_the_page_with_its_default(self, each: object) -> None:
+    def test_every_setting_is_on_the_page_with_its_default(self, each: SettingDoc) -> None:
         rows = PAGE.read_text(encoding="utf-8").splitlines()
-        (row,) = [row for row in rows if row.startswith(f"| `{each.env}` |")]  # type: ignore[attr-defined]
-        assert each.doc in row  # type: ignore[attr-defined]
-        assert f"`{each.default}`" in row or not each.default  # type: ignore[attr-defined]
+        (row,) = [row for row in rows if row.startswith(f"| `{each.env}` |")]
+        assert each.doc in row
+        assert f"`{each.default}`" in row or not each.default
 
     def test_the_page_has_no_setting_that_is_gone(self) -> None:
         named = {

@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from tests.core.bus.conftest import Heard, ShopClosed, ToyBroke, ToyHappened, Transport, until
+from tests.core.bus.transport import Heard, ShopClosed, ToyBroke, ToyHappened, Transport, until
 
+from forecourt.core import outbox
 from forecourt.core.bus import Delivery, Subscription, parking
 from forecourt_kit.clock import ManualClock
 
@@ -263,6 +264,20 @@ class TestFailures:
     async def test_a_stranger_cannot_replay(self, transport: Transport) -> None:
         with pytest.raises(parking.DeadLetterNotFound):
             await transport.database.transact(parking.replay, 1, operator_id=1)
+
+
+async def test_from_a_commit_to_every_handler(transport: Transport) -> None:
+    """The whole way, with the relay running by itself."""
+    subscriptions = [Subscription(name=f"s{n}", topics=("toys.#",), partitions=n) for n in (1, 3)]
+    heard = [Heard(), Heard()]
+    await transport.declare(*subscriptions)
+    for subscription, got in zip(subscriptions, heard, strict=True):
+        transport.consume(subscription, got)
+    transport.tasks.append(asyncio.create_task(transport.relay.run()))
+    for number in range(50):
+        await transport.database.transact(outbox.add, toy(number))
+    for got in heard:
+        assert sorted(await got.wait_for(50)) == list(range(50))
 
 
 async def test_it_answers(transport: Transport) -> None:
