@@ -1,5 +1,6 @@
 """What charge points tell, on each engine: told once or often, in order or not, it counts once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,14 @@ import pytest
 from tests.charging.world import ChargingWorld, open_world
 
 from forecourt.charging import queries, service
-from forecourt.charging.errors import StopElsewhere, StrayStopNotFound, TransactionEnded, TransactionNotFound
+from forecourt.charging.errors import (
+    StopElsewhere,
+    StrayStopNotFound,
+    TokenNotFound,
+    TokenTaken,
+    TransactionEnded,
+    TransactionNotFound,
+)
 from forecourt.charging.types import (
     Boot,
     ConnectorStatus,
@@ -24,11 +32,14 @@ from forecourt.charging.types import (
     Verdict,
 )
 from forecourt.core.db import Database
+from forecourt.customers.errors import MemberNotFound
 from forecourt.deliveries import queries as deliveries
-from forecourt.deliveries.types import DeliveryState, Mark, NozzleState
+from forecourt.deliveries.types import DeliveryState, LiveNozzle, Mark, NozzleState
 from forecourt.devices import queries as devices
 from forecourt.devices.types import CommandKind
+from forecourt.pricing import service as pricing
 from forecourt_kit.clock import ManualClock
+from forecourt_kit.ids import to_public
 
 
 @pytest.fixture
@@ -61,7 +72,8 @@ def readings(world: ChargingWorld, transaction_id: int, *wh: int) -> Readings:
 
 class TestStartAndStop:
     async def test_a_session_ends_as_one_delivery(self, world: ChargingWorld, clock: ManualClock) -> None:
-        await world.card(member_id=5)
+        member_id = await world.member()
+        await world.card(member_id=member_id)
         started = await world.start(meter_wh=1_000)
         assert started.permit.verdict is Verdict.ACCEPTED
         clock.advance(2_000)
@@ -71,11 +83,12 @@ class TestStartAndStop:
         clock.advance(2_000)
         await world.stop(started.transaction_id, 13_345)
         (ended,) = await sessions(world)
-        assert (ended.state, ended.member_id) == (TransactionState.ENDED, 5)
+        assert (ended.state, ended.member_id) == (TransactionState.ENDED, member_id)
         delivery = await world.delivery(ended.delivery_id)
         assert (delivery.quantity_e4, delivery.state, delivery.marks) == (123_450, DeliveryState.RECORDED, ())
         assert (delivery.totalizer_before_e4, delivery.totalizer_after_e4) == (10_000, 133_450)
         assert delivery.detail["stop_reason"] == "Local"
+        assert delivery.detail["member"] == to_public(member_id)
         assert await live(world) == (NozzleState.ENDED, 123_450)
 
     async def test_the_same_start_gets_the_same_number(
@@ -221,6 +234,29 @@ def service_start(world: ChargingWorld) -> Start:
     )
 
 
+class TestLive:
+    async def test_the_amount_so_far_is_the_books(self, world: ChargingWorld) -> None:
+        await world.database.transact(
+            pricing.set_price,
+            world.actor,
+            station_id=world.station_id,
+            product_id=world.product_id,
+            unit_price_e4=12_000,
+            valid_from=world.database.clock.now(),
+        )
+        seen: list[tuple[int, list[LiveNozzle]]] = []
+
+        def watch(operator_id: int, nozzles: Sequence[LiveNozzle]) -> None:
+            seen.append((operator_id, list(nozzles)))
+
+        started = await world.start(meter_wh=0)
+        told = readings(world, started.transaction_id, 25_480)
+        await world.database.transact(service.read, world.ref, world.frame(), told, watch)
+        ((operator_id, (shown,)),) = seen
+        assert operator_id == world.ref.operator_id
+        assert (shown.quantity_e4, shown.unit_price_e4, shown.amount_fen) == (254_800, 12_000, 3_058)
+
+
 class TestStatus:
     async def tell(self, world: ChargingWorld, status: ConnectorStatus, connector: int = 1) -> None:
         told = Status(
@@ -311,6 +347,18 @@ class TestTokens:
         assert (await world.start(tag="CARD-1")).permit.verdict is Verdict.BLOCKED
         async with world.database.read() as session:
             assert not await queries.list_tokens(session, world.stranger.scope, 10, None)
+
+    async def test_a_card_belongs_to_a_member_of_its_own_operator(self, world: ChargingWorld) -> None:
+        member_id = await world.member()
+        with pytest.raises(MemberNotFound):
+            await world.database.transact(service.add_token, world.stranger, "X", member_id, None)
+        token = await world.database.transact(service.add_token, world.actor, "X", member_id, None)
+        with pytest.raises(TokenTaken):
+            await world.database.transact(service.add_token, world.actor, "X", None, None)
+        with pytest.raises(TokenNotFound):
+            await world.database.transact(
+                service.set_token_state, world.stranger, token.id, TokenState.BLOCKED
+            )
 
     async def test_one_card_charges_at_one_connector(self, world: ChargingWorld, clock: ManualClock) -> None:
         await world.card()

@@ -8,6 +8,7 @@ from forecourt.charging.types import ChargePointRef, RawFrame, Start, Started, S
 from forecourt.core.actor import Actor, Operator, OperatorId
 from forecourt.core.db import Database
 from forecourt.core.vault import Vault
+from forecourt.customers import service as customers
 from forecourt.deliveries import queries as deliveries
 from forecourt.deliveries.types import Delivery
 from forecourt.devices import service as devices
@@ -20,6 +21,7 @@ from forecourt_kit.random import SeededRandom
 CODE = "CP-0001"
 OPERATOR_ID, STRANGER_ID = OperatorId(7), OperatorId(8)
 CONNECTION = bytes(8)
+VAULT = Vault({1: bytes(32)}, 1, SeededRandom("charging vault"))
 
 
 @dataclass
@@ -42,6 +44,12 @@ class ChargingWorld:
 
     async def card(self, tag: str = "CARD-1", member_id: int | None = None) -> Token:
         return await self.database.transact(service.add_token, self.actor, tag, member_id, None)
+
+    async def member(self, phone: str = "13800138000") -> int:
+        made = await self.database.transact(
+            customers.create_member, self.actor, VAULT, name="王先生", phone=phone
+        )
+        return made.id
 
     async def start(
         self,
@@ -78,12 +86,11 @@ class ChargingWorld:
 async def open_world(database: Database) -> ChargingWorld:
     actor = Actor(scope=Operator(OPERATOR_ID), subject="tester")
     random = SeededRandom("charging world")
-    vault = Vault({1: bytes(32)}, 1, random)
     station = await database.transact(sites.create_station, actor, name="测试充电站")
     made = await database.transact(
         devices.register_device,
         actor,
-        vault,
+        VAULT,
         random,
         station_id=station.id,
         kind=DeviceKind.CHARGE_POINT,

@@ -102,7 +102,8 @@ class TestTheOcppPackagesClient:
     async def test_boot_authorise_start_meter_stop(
         self, port: DevicePort, world: ChargingWorld, clock: ManualClock
     ) -> None:
-        await world.card("TAG-77", member_id=12)
+        member_id = await world.member()
+        await world.card("TAG-77", member_id)
         async with foreign(port, world) as point:
             booted = await point.call(
                 call.BootNotification(charge_point_model="Wallbox", charge_point_vendor="Others")
@@ -144,7 +145,7 @@ class TestTheOcppPackagesClient:
                 )
             )
         (ended,) = await sessions(world)
-        assert (ended.state, ended.member_id) == (TransactionState.ENDED, 12)
+        assert (ended.state, ended.member_id) == (TransactionState.ENDED, member_id)
         delivery = await world.delivery(ended.delivery_id)
         assert (delivery.quantity_e4, delivery.unit) == (67_890, "kWh")
         assert (delivery.state, delivery.marks) == (DeliveryState.RECORDED, ())

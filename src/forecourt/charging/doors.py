@@ -26,7 +26,7 @@ from forecourt.charging.types import (
     Stop,
     Verdict,
 )
-from forecourt.core.db import Database, ReadSession
+from forecourt.core.db import Database, WriteSession
 from forecourt.devices.types import Command, CommandKind
 from forecourt_kit.ids import from_public
 from forecourt_kit.limits import TEXT_NUMBER_CHARS_MAX
@@ -73,7 +73,8 @@ class Ocpp16Door:
     """What the gateway hands each CALL of a charge point to. Holds no connection and no state."""
 
     database: Database
-    authorise: Authorise[ReadSession]
+    authorise: Authorise[WriteSession]
+    live: service.Live = service.nobody
     heartbeat_s: int = HEARTBEAT_S
 
     async def answer(self, ref: ChargePointRef, call: Call, frame: RawFrame) -> CallResult | CallError:
@@ -91,10 +92,10 @@ class Ocpp16Door:
         return result(call.unique_id, await ANSWERS[type(request)](self, ref, frame, request))
 
     async def connected(self, ref: ChargePointRef, connection: str) -> None:
-        await self.database.transact(service.connected, ref, connection)
+        await self.database.transact(service.connected, ref, connection, self.live)
 
     async def disconnected(self, ref: ChargePointRef, connection: str) -> None:
-        await self.database.transact(service.disconnected, ref, connection)
+        await self.database.transact(service.disconnected, ref, connection, self.live)
 
     async def holding(self, held: Mapping[int, str]) -> list[int]:
         """Of devices and their connections here, those that no other process holds by a newer one."""
@@ -175,7 +176,7 @@ class Ocpp16Door:
             meter_start_wh=ask.meter_start,
             started_at=ask.timestamp,
         )
-        started = await self.database.transact(service.start, ref, frame, told, self.authorise)
+        started = await self.database.transact(service.start, ref, frame, told, self.authorise, self.live)
         return m.StartTransactionResponse(
             id_tag_info=_info(started.permit), transaction_id=started.transaction_id
         )
@@ -189,7 +190,7 @@ class Ocpp16Door:
             id_tag=m.given(ask.id_tag),
             samples=samples_of(m.given(ask.transaction_data) or ()),
         )
-        await self.database.transact(service.stop, ref, frame, told)
+        await self.database.transact(service.stop, ref, frame, told, self.live)
         return m.StopTransactionResponse()
 
     async def _meter_values(self, ref: ChargePointRef, frame: RawFrame, ask: m.MeterValues) -> m.Message:
@@ -198,7 +199,7 @@ class Ocpp16Door:
             transaction_id=m.given(ask.transaction_id),
             samples=samples_of(ask.meter_value),
         )
-        await self.database.transact(service.read, ref, frame, told)
+        await self.database.transact(service.read, ref, frame, told, self.live)
         return m.Message()
 
     async def _status(self, ref: ChargePointRef, frame: RawFrame, ask: m.StatusNotification) -> m.Message:
@@ -210,7 +211,7 @@ class Ocpp16Door:
             vendor_error=m.given(ask.vendor_error_code),
             at=m.given(ask.timestamp) or frame.received_at,
         )
-        await self.database.transact(service.status, ref, frame, told)
+        await self.database.transact(service.status, ref, frame, told, self.live)
         return m.Message()
 
     async def _diagnostics(

@@ -117,10 +117,13 @@ Unit = TypeVar("Unit", contravariant=True)  # noqa: PLC0105  (A unit of work; va
 
 
 class Authorise(Protocol[Unit]):
-    """Who may charge. The process wires it in as `Authorise[ReadSession]`; `sales` knows who paid ahead."""
+    """Who may charge. The process wires it in as `Authorise[WriteSession]`; `sales` knows who paid ahead."""
 
     async def __call__(self, session: Unit, ask: ChargeAsk) -> Permit:
-        """Decide, by reading only: the same question may be asked again before the charge begins."""
+        """Decide. The same tag is asked at `Authorize`, without a connector, and again when a session starts.
+
+        A start that is told again is not asked again.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from forecourt.charging.service.settling import (
     match_stray_stop,
     stop_remotely,
 )
+from forecourt.charging.service.showing import Live, nobody
 from forecourt.charging.service.telling import (
     authorise,
     boot,
@@ -23,6 +24,7 @@ from forecourt.charging.service.telling import (
 from forecourt.charging.service.tokens import add_token, authorise_by_token, set_token_state
 
 __all__ = [
+    "Live",
     "add_token",
     "ask_stop",
     "authorise",
@@ -33,6 +35,7 @@ __all__ = [
     "dismiss_stray_stop",
     "end_by_hand",
     "match_stray_stop",
+    "nobody",
     "note",
     "park",
     "read",

@@ -1,10 +1,12 @@
 """The course of one session: readings, its limit, and its end as one delivery."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from forecourt.charging import queries, rules
+from forecourt.charging.service import showing
+from forecourt.charging.service.showing import Live, Shown, nobody
 from forecourt.charging.types import (
     E4_PER_WH,
     ChargePointRef,
@@ -13,14 +15,12 @@ from forecourt.charging.types import (
     Transaction,
     TransactionState,
 )
-from forecourt.core.actor import Operator, OperatorId
-from forecourt.core.db import ReadSession, WriteSession
+from forecourt.core.db import WriteSession
 from forecourt.deliveries import service as deliveries
-from forecourt.deliveries.types import DeliveryReport, NozzleReading, NozzleState, Source
+from forecourt.deliveries.types import DeliveryReport, NozzleState, Source
 from forecourt.devices import service as devices
 from forecourt.devices.types import CommandKind
-from forecourt.sites import queries as sites
-from forecourt.sites.types import Nozzle
+from forecourt_kit.ids import to_public
 from forecourt_kit.limits import QUANTITY_E4_MAX
 from forecourt_kit.quantity import Unit
 
@@ -44,7 +44,9 @@ async def ask_stop(session: WriteSession, transaction: Transaction) -> None:
     )
 
 
-async def end(session: WriteSession, transaction: Transaction, told: Stop, *, ended_by: str | None) -> None:
+async def end(
+    session: WriteSession, transaction: Transaction, told: Stop, *, ended_by: str | None, live: Live = nobody
+) -> None:
     """The session becomes one delivery. `transaction` is locked."""
     await add_samples(session, transaction, told.samples)
     samples = await queries.samples_of(session, transaction.operator_id, transaction.id)
@@ -68,11 +70,10 @@ async def end(session: WriteSession, transaction: Transaction, told: Stop, *, en
     assert ended, "the session is locked"
     if transaction.nozzle_number is not None and transaction.state is TransactionState.OPEN:
         ref = ref_of(transaction)
-        nozzle = await nozzle_of(session, ref, transaction.connector_number)
+        nozzle = await showing.nozzle_of(session, ref, transaction.connector_number)
         if nozzle is not None:
             quantity_e4 = rules.delivered_e4(transaction.meter_start_wh, told.meter_stop_wh)
-            reading = reading_of(ref, nozzle, NozzleState.ENDED, session.now(), quantity_e4=quantity_e4)
-            await deliveries.read_nozzles(session, [reading])
+            await showing.show(session, ref, [Shown(nozzle, NozzleState.ENDED, quantity_e4)], live)
 
 
 async def add_samples(session: WriteSession, transaction: Transaction, samples: Sequence[Sample]) -> int:
@@ -105,6 +106,7 @@ def _report(transaction: Transaction, told: Stop, samples: Sequence[Sample]) -> 
         "transaction_id": transaction.transaction_id,
         "id_tag": transaction.id_tag,
         "verdict": transaction.verdict.value,
+        **({"member": to_public(transaction.member_id)} if transaction.member_id is not None else {}),
         "stop_reason": told.reason,
         **({"soc_start_percent": soc[0], "soc_end_percent": soc[-1]} if soc else {}),
     }
@@ -132,36 +134,9 @@ def _report(transaction: Transaction, told: Stop, samples: Sequence[Sample]) -> 
     )
 
 
-async def nozzle_of(session: ReadSession, ref: ChargePointRef, connector_number: int) -> Nozzle | None:
-    """The nozzle that stands for a connector."""
-    return next(
-        (each for each in await nozzles_of(session, ref) if each.connector_number == connector_number), None
-    )
-
-
-async def nozzles_of(session: ReadSession, ref: ChargePointRef) -> list[Nozzle]:
-    """The nozzles that stand for the connectors of a charge point."""
-    scope = Operator(OperatorId(ref.operator_id))
-    nozzles = await sites.nozzles_by_station(session, scope, [ref.station_id])
-    return [each for each in nozzles if each.charge_point_device_id == ref.device_id]
-
-
 def ref_of(transaction: Transaction) -> ChargePointRef:
     return ChargePointRef(
         operator_id=transaction.operator_id,
         station_id=transaction.station_id,
         device_id=transaction.device_id,
-    )
-
-
-def reading_of(
-    ref: ChargePointRef, nozzle: Nozzle, state: NozzleState, at: datetime, *, quantity_e4: int = 0
-) -> NozzleReading:
-    return NozzleReading(
-        operator_id=ref.operator_id,
-        station_id=ref.station_id,
-        nozzle_number=nozzle.number,
-        state=state,
-        at=at,
-        quantity_e4=quantity_e4,
     )

@@ -1,7 +1,9 @@
 """What a person settles where no end was told, or one that fits nothing."""
 
 from datetime import datetime
+from typing import Any
 
+from forecourt.access import service as access
 from forecourt.charging import queries
 from forecourt.charging.errors import StopElsewhere, TransactionEnded
 from forecourt.charging.service import sessions
@@ -13,6 +15,7 @@ from forecourt.charging.types import (
 )
 from forecourt.core.actor import Actor
 from forecourt.core.db import WriteSession
+from forecourt_kit.ids import to_public
 
 BY_HAND = "end told by a person"
 
@@ -39,12 +42,17 @@ async def match_stray_stop(
         id_tag=stray.id_tag,
     )
     await sessions.end(session, found, told, ended_by=actor.subject)
+    await _record(session, actor, "charging.match_stray_stop", found, {"stray_stop": to_public(stray_id)})
     return await queries.get_transaction(session, actor.scope, charging_id)
 
 
 async def dismiss_stray_stop(session: WriteSession, actor: Actor, stray_id: int) -> None:
     """A person found that a stray end belongs to nothing. Raises `StrayStopNotFound`."""
-    await queries.settle_stray_stop(session, actor.scope, stray_id, StrayState.DISMISSED, actor.subject)
+    stray = await queries.settle_stray_stop(
+        session, actor.scope, stray_id, StrayState.DISMISSED, actor.subject
+    )
+    target = f"stray_stop:{to_public(stray_id)}"
+    await access.record(session, actor, "charging.dismiss_stray_stop", target, operator_id=stray.operator_id)
 
 
 async def end_by_hand(
@@ -65,6 +73,7 @@ async def end_by_hand(
         reason=BY_HAND,
     )
     await sessions.end(session, found, told, ended_by=actor.subject)
+    await _record(session, actor, "charging.end_by_hand", found, {"meter_stop_wh": meter_stop_wh})
     return await queries.get_transaction(session, actor.scope, charging_id)
 
 
@@ -78,4 +87,17 @@ async def stop_remotely(session: WriteSession, actor: Actor, charging_id: int) -
     if found.state is TransactionState.ENDED:
         raise TransactionEnded(charging_id=charging_id)
     await sessions.ask_stop(session, found)
+    await _record(session, actor, "charging.stop_remotely", found)
     return await queries.get_transaction(session, actor.scope, charging_id)
+
+
+async def _record(
+    session: WriteSession,
+    actor: Actor,
+    action: str,
+    transaction: Transaction,
+    after: dict[str, Any] | None = None,
+) -> None:
+    target = f"charging:{to_public(transaction.id)}"
+    operator_id = transaction.operator_id
+    await access.record(session, actor, action, target, operator_id=operator_id, after=after)

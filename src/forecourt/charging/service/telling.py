@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from forecourt.charging import queries, rules
-from forecourt.charging.service import sessions
+from forecourt.charging.service import sessions, showing
+from forecourt.charging.service.showing import Live, Shown, nobody
 from forecourt.charging.types import (
     Authorise,
     Boot,
@@ -25,8 +26,7 @@ from forecourt.charging.types import (
     TransactionState,
 )
 from forecourt.core.actor import OperatorId
-from forecourt.core.db import ReadSession, WriteSession
-from forecourt.deliveries import service as deliveries
+from forecourt.core.db import WriteSession
 from forecourt.deliveries.types import NozzleState
 from forecourt.devices import service as devices
 from forecourt.devices.types import BODY_BYTES_MAX, DeviceId, InboxMessage
@@ -38,7 +38,7 @@ RECORD_CLASS_MONEY, CHANNEL_OCPP, FORMAT_JSON = 2, 16, 2
 async def boot(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Boot) -> Registration:
     """A charge point started: note what it is, and say whether it may go on."""
     await _keep_raw(session, ref, frame)
-    nozzles = await sessions.nozzles_of(session, ref)
+    nozzles = await showing.nozzles_of(session, ref)
     registration = Registration.ACCEPTED if nozzles else Registration.PENDING
     await _ensure_charge_point(session, ref)
     await queries.update_charge_point(
@@ -59,7 +59,7 @@ async def boot(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
 
 
 async def authorise(
-    session: WriteSession, ref: ChargePointRef, frame: RawFrame, id_tag: str, who: Authorise[ReadSession]
+    session: WriteSession, ref: ChargePointRef, frame: RawFrame, id_tag: str, who: Authorise[WriteSession]
 ) -> Permit:
     """May this tag charge at this charge point? Says nothing about a connector, as nobody knows it yet."""
     await _keep_raw(session, ref, frame)
@@ -67,7 +67,12 @@ async def authorise(
 
 
 async def start(
-    session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Start, who: Authorise[ReadSession]
+    session: WriteSession,
+    ref: ChargePointRef,
+    frame: RawFrame,
+    told: Start,
+    who: Authorise[WriteSession],
+    live: Live = nobody,
 ) -> Started:
     """A session began. The same start told again gets the same number; a refused tag gets one as well."""
     await _keep_raw(session, ref, frame)
@@ -84,17 +89,18 @@ async def start(
         session, ref.operator_id, ref.device_id, told.connector_number
     ):
         await sessions.supersede(session, left_open)
-    nozzle = await sessions.nozzle_of(session, ref, told.connector_number)
+    nozzle = await showing.nozzle_of(session, ref, told.connector_number)
     row = _transaction_row(session, ref, told, key, number, nozzle, permit)
     new = await queries.insert_transaction(session, row)
     assert new, "the charge point's row is held: no other start can have come between"
     if nozzle is not None:
-        reading = sessions.reading_of(ref, nozzle, NozzleState.STARTED, session.now())
-        await deliveries.read_nozzles(session, [reading])
+        await showing.show(session, ref, [Shown(nozzle, NozzleState.STARTED)], live)
     return Started(number, permit)
 
 
-async def stop(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Stop) -> None:
+async def stop(
+    session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Stop, live: Live = nobody
+) -> None:
     """A session ended: one delivery. An end of no session, or another end of an ended one, is kept apart."""
     await _keep_raw(session, ref, frame)
     found = await queries.lock_transaction(session, ref.operator_id, ref.device_id, told.transaction_id)
@@ -104,10 +110,12 @@ async def stop(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
         if (found.meter_stop_wh, found.ended_at) != (told.meter_stop_wh, told.ended_at):
             await _keep_stray(session, ref, told, StrayReason.CONTRADICTS)
     else:
-        await sessions.end(session, found, told, ended_by=None)
+        await sessions.end(session, found, told, ended_by=None, live=live)
 
 
-async def read(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Readings) -> None:
+async def read(
+    session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Readings, live: Live = nobody
+) -> None:
     """Meter values: kept with their session up to a number, shown live, and held against its limit."""
     await _keep_raw(session, ref, frame)
     found = None
@@ -118,15 +126,15 @@ async def read(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told
     last_wh = await sessions.add_samples(session, found, told.samples)
     if rules.is_limit_reached(found.limit_e4, found.meter_start_wh, last_wh) and not found.stop_asked:
         await sessions.ask_stop(session, found)
-    nozzle = await sessions.nozzle_of(session, ref, found.connector_number)
+    nozzle = await showing.nozzle_of(session, ref, found.connector_number)
     if nozzle is not None and found.state is TransactionState.OPEN:
         drawn_e4 = rules.delivered_e4(found.meter_start_wh, last_wh)
-        state = NozzleState.FUELLING
-        reading = sessions.reading_of(ref, nozzle, state, session.now(), quantity_e4=drawn_e4)
-        await deliveries.read_nozzles(session, [reading])
+        await showing.show(session, ref, [Shown(nozzle, NozzleState.FUELLING, drawn_e4)], live)
 
 
-async def status(session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Status) -> None:
+async def status(
+    session: WriteSession, ref: ChargePointRef, frame: RawFrame, told: Status, live: Live = nobody
+) -> None:
     """A connector says how it is. One that is free has no session: an open one there lost its end."""
     await _keep_raw(session, ref, frame)
     await queries.upsert_connector(
@@ -145,7 +153,7 @@ async def status(session: WriteSession, ref: ChargePointRef, frame: RawFrame, to
     )
     if told.connector_number == 0:
         return
-    await _show(session, ref, told.connector_number, told.status)
+    await _show(session, ref, told.connector_number, told.status, live)
 
 
 async def note(
@@ -163,7 +171,7 @@ async def park(session: WriteSession, ref: ChargePointRef, frame: RawFrame, reas
     await devices.park_many(session, [(_message(ref, frame), reason)])
 
 
-async def connected(session: WriteSession, ref: ChargePointRef, connection: str) -> None:
+async def connected(session: WriteSession, ref: ChargePointRef, connection: str, live: Live = nobody) -> None:
     """A connection holds the charge point from now on; its connectors are as they last were."""
     await _ensure_charge_point(session, ref)
     now = session.now()
@@ -175,18 +183,19 @@ async def connected(session: WriteSession, ref: ChargePointRef, connection: str)
     )
     for each in await queries.connectors_of(session, ref.operator_id, ref.device_id):
         if each.connector_number:
-            await _show(session, ref, each.connector_number, each.status, supersede=False)
+            await _show(session, ref, each.connector_number, each.status, live, supersede=False)
 
 
-async def disconnected(session: WriteSession, ref: ChargePointRef, connection: str) -> None:
+async def disconnected(
+    session: WriteSession, ref: ChargePointRef, connection: str, live: Live = nobody
+) -> None:
     """The connection is gone; its nozzles show it, unless another connection took over."""
     if not await queries.release_connection(
         session, ref.operator_id, ref.device_id, connection, session.now()
     ):
         return
-    nozzles = await sessions.nozzles_of(session, ref)
-    offline = [sessions.reading_of(ref, nozzle, NozzleState.OFFLINE, session.now()) for nozzle in nozzles]
-    await deliveries.read_nozzles(session, offline)
+    nozzles = await showing.nozzles_of(session, ref)
+    await showing.show(session, ref, [Shown(each, NozzleState.OFFLINE) for each in nozzles], live)
 
 
 async def report_settings(
@@ -216,6 +225,7 @@ async def _show(
     ref: ChargePointRef,
     connector_number: int,
     shown: ConnectorStatus,
+    live: Live,
     *,
     supersede: bool = True,
 ) -> None:
@@ -224,15 +234,13 @@ async def _show(
         for each in open_ones:
             await sessions.supersede(session, each)
         open_ones = []
-    nozzle = await sessions.nozzle_of(session, ref, connector_number)
+    nozzle = await showing.nozzle_of(session, ref, connector_number)
     if nozzle is None:
         return
     drawn_e4 = 0
     if open_ones:
         drawn_e4 = rules.delivered_e4(open_ones[-1].meter_start_wh, open_ones[-1].meter_last_wh)
-    state = rules.NOZZLE_STATES[shown]
-    reading = sessions.reading_of(ref, nozzle, state, session.now(), quantity_e4=drawn_e4)
-    await deliveries.read_nozzles(session, [reading])
+    await showing.show(session, ref, [Shown(nozzle, rules.NOZZLE_STATES[shown], drawn_e4)], live)
 
 
 async def _keep_stray(session: WriteSession, ref: ChargePointRef, told: Stop, reason: StrayReason) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from forecourt.access import service as access
 from forecourt.charging import queries, rules
 from forecourt.charging.errors import TokenTaken
 from forecourt.charging.types import (
@@ -13,6 +14,8 @@ from forecourt.charging.types import (
 )
 from forecourt.core.actor import Actor
 from forecourt.core.db import ReadSession, WriteSession
+from forecourt.customers import queries as customers
+from forecourt_kit.ids import to_public
 
 CONCURRENT_SPAN = timedelta(hours=24)  # An older session that is still open has lost its end.
 
@@ -33,7 +36,9 @@ async def authorise_by_token(session: ReadSession, ask: ChargeAsk) -> Permit:
 async def add_token(
     session: WriteSession, actor: Actor, tag: str, member_id: int | None, expires_at: datetime | None
 ) -> Token:
-    """Register a card. Raises `TokenTaken`."""
+    """Register a card. Raises `TokenTaken`, `MemberNotFound`."""
+    if member_id is not None:
+        await customers.get_member(session, actor.scope, member_id)
     token = Token(
         id=session.new_id(),
         operator_id=actor.operator_id,
@@ -54,10 +59,22 @@ async def add_token(
     }
     if not await queries.insert_token(session, row):
         raise TokenTaken(tag=tag)
+    after = {"tag_ends": tag[-4:], "member": None if member_id is None else to_public(member_id)}
+    await access.record(session, actor, "charging.add_token", f"token:{to_public(token.id)}", after=after)
     return token
 
 
 async def set_token_state(session: WriteSession, actor: Actor, token_id: int, state: TokenState) -> Token:
     """Block a card, or let it charge again. Raises `TokenNotFound`."""
+    token = await queries.get_token(session, actor.scope, token_id)
     await queries.update_token(session, actor.scope, token_id, {"state": state})
+    await access.record(
+        session,
+        actor,
+        "charging.set_token_state",
+        f"token:{to_public(token_id)}",
+        operator_id=token.operator_id,
+        before={"state": token.state.value},
+        after={"state": state.value},
+    )
     return await queries.get_token(session, actor.scope, token_id)
