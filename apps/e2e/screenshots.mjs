@@ -27,7 +27,7 @@ async function consolePages(page, mock, base, tag) {
   await page.locator('#password').fill(ACCOUNT.password)
   await page.locator('button[type=submit]').click()
   await page.locator('[data-nozzle]').first().waitFor()
-  await page.locator('.live.live').waitFor()
+  await page.locator('[data-live=live]').waitFor()
   await shoot(page, `stations-${tag}`)
   await page.goto('/console/sales')
   await page.locator('[data-sale]').first().waitFor()

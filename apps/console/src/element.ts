@@ -1,7 +1,6 @@
 // The styles of the Element Plus components in use, and no others; a test compares this list with the imports.
 import 'element-plus/theme-chalk/dark/css-vars.css'
 import 'element-plus/es/components/button/style/css'
-import 'element-plus/es/components/date-picker/style/css'
 import 'element-plus/es/components/dialog/style/css'
 import 'element-plus/es/components/empty/style/css'
 import 'element-plus/es/components/input/style/css'

@@ -16,12 +16,12 @@ await run(async (page, look) => {
 
   await page.goto('/console/stations')
   await page.locator('[data-nozzle]').first().waitFor()
-  await page.locator('.live.live').waitFor()
+  await page.locator('[data-live=live]').waitFor()
   tell('stations', { nozzles: await page.locator('[data-nozzle]').count() })
   await look('console-stations')
 
   await page.goto('/console/sales')
-  await page.locator('.live.live').waitFor()
+  await page.locator('[data-live=live]').waitFor()
   const before = await salesOn(page)
   tell('sales', { shown: before.length })
   await look('console-sales')
