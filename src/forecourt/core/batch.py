@@ -5,10 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from forecourt.core.db import Database, WriteSession, assert_no_transaction
-from forecourt.core.errors import Refusal, TooManyRequests
+from forecourt.core.errors import Refusal, TooManyRequests, Unavailable
 
 C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
@@ -71,11 +69,12 @@ class Batcher(Generic[C, O]):
     async def _run(self, flight: list[tuple[C, asyncio.Future[O]]]) -> None:
         try:
             outcomes = await self._database.transact(self._verb, [command for command, _ in flight])
-        except Refusal as refusal:
+            assert len(outcomes) == len(flight)
+        except Unavailable as refusal:
             _answer(flight, [refusal] * len(flight))
-        except (SQLAlchemyError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as bug:
+        except Exception as error:  # noqa: BLE001  (It goes to the caller of the one command that has it.)
             if len(flight) == 1:
-                flight[0][1].set_exception(bug)
+                _answer(flight, [error])
                 return
             for each in flight:
                 await self._run([each])
@@ -83,12 +82,11 @@ class Batcher(Generic[C, O]):
             _answer(flight, outcomes)
 
 
-def _answer(flight: list[tuple[C, asyncio.Future[O]]], outcomes: Sequence[O | Refusal]) -> None:
-    assert len(outcomes) == len(flight)
+def _answer(flight: list[tuple[C, asyncio.Future[O]]], outcomes: Sequence[O | Exception]) -> None:
     for (_, future), outcome in zip(flight, outcomes, strict=True):
-        if future.cancelled():
-            continue
-        if isinstance(outcome, Refusal):
+        if future.done():
+            continue  # The caller has gone; what was done stays done, and its key replays the answer.
+        if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:
             future.set_result(outcome)

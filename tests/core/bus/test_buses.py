@@ -232,7 +232,7 @@ class TestFailures:
         for tried in range(1, 4):
             await until(lambda tried=tried: len(counts) == tried)  # type: ignore[misc]
             clock.advance(60)
-        dead = []
+        dead: list[parking.DeadLetter] = []
         while not dead:
             async with transport.database.read() as session:
                 dead = await parking.list_dead(session)

@@ -72,7 +72,7 @@ class TestInsertNew:
 
 class TestUpsertMany:
     async def test_inserts_and_overwrites(self, toys: Database) -> None:
-        async def put(session: WriteSession, **balances: int) -> None:
+        async def put(session: WriteSession, /, **balances: int) -> None:
             rows = [{"id": int(name[1:]), "balance_fen": value} for name, value in balances.items()]
             await upsert_many(session, ToyWallet, rows, key=("id",), update=("balance_fen",))
 

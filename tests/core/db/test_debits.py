@@ -27,7 +27,7 @@ GUARDED = (
 
 
 async def debit_many(session: WriteSession, references: Sequence[str]) -> list[int | Refusal]:
-    outcomes = [1 if await session.run(GUARDED) else Short() for _ in references]
+    outcomes: list[int | Refusal] = [1 if await session.run(GUARDED) else Short() for _ in references]
     entries = [
         {"id": session.new_id(), "wallet_id": 1, "reference": reference, "amount_fen": -1}
         for reference, outcome in zip(references, outcomes, strict=True)
