@@ -88,6 +88,7 @@ class DeviceSession:
         self._probe_at_s: float | None = None
         self._probes = 0
         self._ack_due = False
+        self._live.clear()
         self._record_bytes_max = _record_bytes_max(self._config.datagram_bytes_max)
 
     # -- The caller's side ---------------------------------------------------------------------------
@@ -141,10 +142,11 @@ class DeviceSession:
             sender.push(Record(rflags, record.channel, record.content_format, record.mid, record.body))
 
     def push_live(self, channel: int, content_format: int, body: bytes) -> None:
-        """Telemetry of class 0: sent once with the next datagram, lost if that is lost."""
+        """Telemetry of class 0: sent once with the next datagram, lost if that is, or without a session."""
         if len(body) + messages.RECORD.size > self._record_bytes_max:
             raise Misuse("telemetry does not fit a datagram")
-        self._live.append(Record(0, channel, content_format, 0, body))
+        if self.state in (DeviceState.CONNECTED, DeviceState.HELD):
+            self._live.append(Record(0, channel, content_format, 0, body))
 
     def handled(self, command_id: int) -> None:
         """The application has done with this command, whatever session it came in."""
@@ -327,7 +329,7 @@ class DeviceSession:
             reason, retry_s = messages.decode_fixed(messages.CLOSE, body, start)
             assert isinstance(reason, int)
             assert isinstance(retry_s, int)
-            events += self._lose(f"closed {reason}", retry_in_s=float(retry_s))
+            events += self._lose(f"closed {reason}", retry_in_s=retry_s + 2 * self._chance())
         return events
 
     def _receive_ack(self, ack: AckBlock, now_s: float) -> list[DeviceEvent]:

@@ -14,9 +14,14 @@ from forecourt_protocols.slp.events import (
 )
 from forecourt_protocols.slp.framing import EPOCH_MAX, Header
 from forecourt_protocols.slp.guard import Cookies, SourceLimits
-from forecourt_protocols.slp.server_session import KeyLookup, ServerConfig, ServerDevice, ServerSession
+from forecourt_protocols.slp.server_session import (
+    JournalSide,
+    KeyLookup,
+    ServerConfig,
+    ServerDevice,
+    ServerSession,
+)
 from forecourt_protocols.slp.timing import TokenBucket
-from forecourt_protocols.slp.window import Receiver
 
 _PENDING_S = 30.0  # A welcomed session that nobody uses is forgotten.
 _ANSWER_S = 5.0  # A HELLO not answered by the application for so long is reported again.
@@ -58,7 +63,7 @@ class Doorkeeper:
         self._out = out
         self._count = count
         self._cookies = Cookies(random_bytes)
-        self._hellos = SourceLimits(limits.HELLOS_PER_S, limits.HELLO_BURST)
+        self._hellos = SourceLimits(config.hellos_per_s, config.hellos_per_s * limits.BURST_FACTOR)
         self._resets = SourceLimits(limits.RESETS_PER_S, limits.RESETS_PER_S)
         self._load = TokenBucket(config.hello_load_per_s, config.hello_load_per_s)
 
@@ -155,11 +160,11 @@ class Doorkeeper:
         psk = self._keys(hello.device_id, hello.key_id)
         if device is None or device.hello != (hello.epoch, hello.client_random) or psk is None:
             return []  # A later HELLO has taken its place, or the key was revoked meanwhile.
-        events = [] if terms.redirect else self._enter_journal(device, hello, terms.highest_mid)
+        journal, events = self._enter_journal(device, hello, terms.highest_mid)
         server_random = self._random_bytes(crypto.RANDOM_BYTES)
         randoms = hello.client_random + server_random
         keys = handshake.SessionKeys(psk, randoms, hello.device_id, hello.epoch, hello.key_id)
-        make = self._welcome(hello.device_id, hello.epoch, terms, device.com_base, credit)
+        make = self._welcome(hello.device_id, hello.epoch, terms, journal.com_base, credit)
         device.welcome = handshake.seal_welcome(keys.sealer(crypto.DOWN), server_random, make(0))
         device.welcome_at_s = now_s
         device.last_epoch = max(device.last_epoch, hello.epoch)
@@ -168,6 +173,7 @@ class Doorkeeper:
             device.pending_until_s = now_s + _PENDING_S
             device.pending = ServerSession(
                 device,
+                journal,
                 keys,
                 hello.address,
                 self._out,
@@ -213,20 +219,20 @@ class Doorkeeper:
     @staticmethod
     def _enter_journal(
         device: ServerDevice, hello: HelloAccepted, highest_mid: int | None
-    ) -> list[ServerEvent]:
+    ) -> tuple[JournalSide, list[ServerEvent]]:
         """Take up this journal where it was left, and see whether it or the store went back in time.
 
         A device discards only what it was told is committed, so everything below its oldest id is.
         """
         discarded = hello.oldest_mid - 1
-        if device.incarnation != hello.incarnation:
-            device.incarnation = hello.incarnation
-            device.receiver = Receiver(discarded)
-        known = max(highest_mid or 0, device.receiver.base)
-        device.held_at_mid = known if hello.next_mid <= known else 0
-        if device.held_at_mid:
-            return [JournalRolledBack(hello.device_id, hello.next_mid, known)]
-        device.receiver.skip_to(discarded)
+        journal = device.journal
+        if journal.incarnation != hello.incarnation:
+            journal = JournalSide(hello.incarnation, discarded)
+        known = max(highest_mid or 0, journal.receiver.base)
+        journal.held_at_mid = known if hello.next_mid <= known else 0
+        if journal.held_at_mid:
+            return journal, [JournalRolledBack(hello.device_id, hello.next_mid, known)]
+        journal.receiver.skip_to(discarded)
         if highest_mid is not None and highest_mid < discarded:
-            return [MessagesMissing(hello.device_id, highest_mid + 1, discarded)]
-        return []
+            return journal, [MessagesMissing(hello.device_id, highest_mid + 1, discarded)]
+        return journal, []

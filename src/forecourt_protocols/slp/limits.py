@@ -46,7 +46,6 @@ SESSION_IDLE_S: Final = 600.0  # The server forgets a session that was silent fo
 WELCOME_REPEAT_S: Final = 1.0
 COOKIE_SLOT_S: Final = 16.0  # A cookie is good for 16 to 32 seconds.
 HELLOS_PER_S: Final = 50  # Of one source network; they cost a MAC each.
-HELLO_BURST: Final = 100
 HELLO_LOAD_PER_S: Final = 2_000  # Above so many HELLO a second from all, each must bring a cookie.
 RESETS_PER_S: Final = 10  # To one source network.
 STRANGE_ADDRESS_FRAMES_PER_S: Final = (

@@ -32,6 +32,7 @@ from forecourt_protocols.slp.framing import (
 )
 from forecourt_protocols.slp.messages import AckBlock, Record
 from forecourt_protocols.slp.server_session import (
+    JournalSide,
     KeyLookup,
     OutgoingCommand,
     ServerConfig,
@@ -195,9 +196,13 @@ class Server:
 
     def _receive_data(self, session: ServerSession, records: list[Record], receipt: Receipt) -> None:
         device = session.device
-        receiver = device.receiver
-        device_id, incarnation, append = device.device_id, device.incarnation, receipt.messages.append
-        accepting = self._accepts(device)
+        receiver = session.journal.receiver
+        device_id, incarnation, append = (
+            device.device_id,
+            session.journal.incarnation,
+            receipt.messages.append,
+        )
+        accepting = self._accepts(session.journal)
         urgent, reliable = not accepting, False
         new = tuple.__new__
         for record in records:
@@ -225,12 +230,12 @@ class Server:
             elif session not in self._ack_later:
                 self._ack_later[session] = receipt.now_s + limits.ACK_DELAY_S
 
-    def _accepts(self, device: ServerDevice) -> bool:
-        receiver = device.receiver
+    def _accepts(self, journal: JournalSide) -> bool:
+        receiver = journal.receiver
         waiting = receiver.base - receiver.com_base
         if waiting > _WAITING_FEW:
             waiting = receiver.uncommitted
-        return self._accepting and not device.held_at_mid and waiting < limits.UNSTORED_MESSAGES_MAX
+        return self._accepting and not journal.held_at_mid and waiting < limits.UNSTORED_MESSAGES_MAX
 
     def _receive_latest(self, session: ServerSession, record: Record, receipt: Receipt) -> None:
         device = session.device
@@ -238,7 +243,7 @@ class Server:
             receipt.live.append(
                 Message(
                     device.device_id,
-                    device.incarnation,
+                    session.journal.incarnation,
                     0,
                     0,
                     False,  # noqa: FBT003 - a tuple, filled by place
@@ -292,7 +297,7 @@ class Server:
             return True
         if device.current is not None:
             self._drop_session(device.current)
-        device.current, device.pending = session, None
+        device.current, device.pending, device.journal = session, None, session.journal
         self._sessions[device.device_id] = session
         session.address = address
         receipt.events.append(DeviceConnected(device.device_id, session.epoch))
@@ -317,15 +322,15 @@ class Server:
                 last_id, device = device_id, self._devices.get(device_id)
             if (
                 device is not None
-                and device.incarnation == message.incarnation
-                and device.receiver.commit(message.mid)
+                and device.journal.incarnation == message.incarnation
+                and device.journal.receiver.commit(message.mid)
                 and device.current is not None
             ):
                 self._ack_now[device.current] = None
 
     def com_base(self, device_id: int) -> int:
         device = self._devices.get(device_id)
-        return device.receiver.com_base if device else 0
+        return device.journal.receiver.com_base if device else 0
 
     def set_credit(self, credit_max: int, *, accepting: bool) -> None:
         """Back-pressure for all devices: `credit_max` 0 tells them to stop, `accepting` false drops what
@@ -432,7 +437,7 @@ class Server:
         return block
 
     def _acknowledge_fragments(self, session: ServerSession, mid: int) -> None:
-        have = session.device.receiver.fragments_of(mid)
+        have = session.journal.receiver.fragments_of(mid)
         if have:
             body = messages.FRAGMENT_ACK.pack(have)
             record = Record(0, messages.LINK_CHANNEL, messages.LINK_FRAGMENT_ACK, mid, body)
@@ -477,7 +482,7 @@ class Server:
                 self._end(device, "silent", events)
             if device.pending is not None and now_s > device.pending_until_s:
                 device.pending = None
-            kept = device.current or device.pending or device.commands or device.receiver.uncommitted
+            kept = device.current or device.pending or device.commands or device.journal.receiver.uncommitted
             if not kept and now_s - device.hello_at_s > limits.SESSION_IDLE_S:
                 del self._devices[device.device_id]
         return events

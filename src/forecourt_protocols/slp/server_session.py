@@ -34,6 +34,7 @@ class ServerConfig:
     datagram_bytes_max: int = limits.DATAGRAM_BYTES_MAX
     frames_per_s_max: float = 50.0 * limits.FRAMES_PER_S
     hello_load_per_s: int = limits.HELLO_LOAD_PER_S
+    hellos_per_s: float = limits.HELLOS_PER_S
 
 
 class OutgoingCommand(NamedTuple):
@@ -46,6 +47,22 @@ class OutgoingCommand(NamedTuple):
     body: bytes
 
 
+class JournalSide:
+    """What the server knows of one journal. Sessions of one device with one journal share it."""
+
+    __slots__ = ("held_at_mid", "incarnation", "receiver")
+
+    def __init__(self, incarnation: bytes, com_base: int) -> None:
+        self.incarnation = incarnation
+        self.receiver = Receiver(com_base)
+        self.held_at_mid = 0  # Of a journal that went back in time: the id it should be behind. Else 0.
+
+    @property
+    def com_base(self) -> int:
+        """Told in WELCOME. A journal that went back in time sees by it that it is behind."""
+        return max(self.receiver.com_base, self.held_at_mid)
+
+
 class ServerDevice:
     """One known device: what outlives its sessions."""
 
@@ -53,14 +70,12 @@ class ServerDevice:
         "commands",
         "current",
         "device_id",
-        "held_at_mid",
         "hello",
         "hello_at_s",
-        "incarnation",
+        "journal",
         "last_epoch",
         "pending",
         "pending_until_s",
-        "receiver",
         "strange_frames",
         "welcome",
         "welcome_at_s",
@@ -76,17 +91,10 @@ class ServerDevice:
         self.hello_at_s = 0.0
         self.welcome = b""
         self.welcome_at_s = float("-inf")
-        self.incarnation = b""
-        self.receiver = Receiver(0)
-        self.held_at_mid = 0  # Of a journal that went back in time: the id it should be behind. Else 0.
+        self.journal = JournalSide(b"", 0)
         self.commands: dict[int, OutgoingCommand] = {}
         rate = limits.STRANGE_ADDRESS_FRAMES_PER_S
         self.strange_frames = TokenBucket(rate, rate * limits.BURST_FACTOR)
-
-    @property
-    def com_base(self) -> int:
-        """Told in WELCOME. A journal that went back in time sees by it that it is behind."""
-        return max(self.receiver.com_base, self.held_at_mid)
 
     @property
     def newest_epoch(self) -> int:
@@ -109,6 +117,7 @@ class ServerSession:
         "device",
         "epoch",
         "heard_s",
+        "journal",
         "opener",
         "proven",
         "record_bytes_max",
@@ -120,6 +129,7 @@ class ServerSession:
     def __init__(
         self,
         device: ServerDevice,
+        journal: JournalSide,
         keys: SessionKeys,
         address: Address,
         out: list[tuple[bytes, Address]],
@@ -128,6 +138,7 @@ class ServerSession:
         frames_per_s_max: float,
     ) -> None:
         self.device = device
+        self.journal = journal
         self.epoch = keys.epoch
         self.opener = keys.opener(crypto.UP)
         self._sealer = keys.sealer(crypto.DOWN)
@@ -178,9 +189,9 @@ class ServerSession:
             self.proven = True
 
     def ack_block(self, now_s: float, credit_max: int) -> bytes:
-        receiver = self.device.receiver
+        receiver = self.journal.receiver
         credit = 0
-        if not self.device.held_at_mid:
+        if not self.journal.held_at_mid:
             credit = max(0, min(credit_max, limits.UNSTORED_MESSAGES_MAX - receiver.uncommitted))
         self.starved = credit == 0
         delay_ms = min(max(int((now_s - self.data_at_s) * 1000), 0), 0xFFFF)

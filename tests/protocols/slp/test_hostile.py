@@ -414,6 +414,16 @@ class TestHandshake:
         assert pair.server._sessions[7].epoch == 9
 
 
+    def test_a_greeting_with_a_new_journal_does_not_rename_what_the_old_session_sends(self) -> None:
+        pair = Pair().connect()
+        frame = pair.data()
+        successor = DeviceSession(DeviceConfig(device_id=7, key_id=1, psk=PSK), pair.chance.randbytes)
+        successor.connect(pair.now_s, JournalState(9, b"inc2", 1, 1))
+        pair.to_server(successor.datagrams_to_send(pair.now_s)[0])
+        pair.to_server(frame)
+        assert [(message.incarnation, message.mid) for message in pair.received] == [(b"inc1", 1)]
+
+
 class TestAddresses:
     def test_a_new_address_gets_little_until_it_answers_a_challenge(self) -> None:
         pair = Pair().connect()
