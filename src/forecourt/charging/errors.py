@@ -42,3 +42,17 @@ class TokenTaken(Refusal):
     """This id tag is registered already."""
 
     code = "charging.token_taken"
+
+
+class ChargePointNotFound(Refusal):
+    """There is no such charge point, or it is not yours to see."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "charging.charge_point_not_found"
+
+
+class CallRefused(Refusal):
+    """This is no request that a charge point may be asked, or its payload is not of its form."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "charging.call_refused"

@@ -1,11 +1,15 @@
 """HTTP of charging."""
 
+import json
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Depends
 
 from forecourt.charging import queries, service
 from forecourt.charging.errors import (
+    CallRefused,
+    ChargePointNotFound,
     StopElsewhere,
     StrayStopNotFound,
     TokenNotFound,
@@ -14,6 +18,8 @@ from forecourt.charging.errors import (
     TransactionNotFound,
 )
 from forecourt.charging.schemas import (
+    CallIn,
+    CallOut,
     ChargePointOut,
     ChargePointsOut,
     ConnectorOut,
@@ -31,8 +37,14 @@ from forecourt.charging.schemas import (
 from forecourt.charging.types import CHARGING_READ, CHARGING_WRITE, TransactionState
 from forecourt.core.actor import Actor
 from forecourt.core.http import Db, Page, PublicId, refusals, require
+from forecourt_protocols.ocpp.framing import Violation
+from forecourt_protocols.ocpp.v16.actions import ACTIONS, Asker, parse
 
 STRAY_ROWS_MAX = 200
+CALLS = frozenset(name for name, action in ACTIONS.items() if action.asker is Asker.CENTRAL_SYSTEM) - {
+    "RemoteStartTransaction",  # Sales starts, by an authorisation.
+    "RemoteStopTransaction",  # A session is stopped by its own endpoint.
+}
 
 router = APIRouter(prefix="/charging", tags=["charging"])
 
@@ -130,3 +142,23 @@ async def list_charge_points(station_id: PublicId, actor: Reader, db: Db) -> Cha
             named = [ConnectorOut.model_validate(connector) for connector in connectors]
             shown.append(out.model_copy(update={"connectors": named}))
     return ChargePointsOut(charge_points=shown)
+
+
+@router.post(
+    "/charge-points/{device_id}/calls",
+    status_code=202,
+    responses=refusals(ChargePointNotFound, CallRefused),
+)
+async def call_charge_point(device_id: PublicId, body: CallIn, actor: Writer, db: Db) -> CallOut:
+    """Ask a charge point something: Reset, UnlockConnector, ChangeAvailability, GetConfiguration,
+    ChangeConfiguration, ClearCache, TriggerMessage. 202: it goes out when the charge point is connected.
+    """
+    if body.action not in CALLS:
+        raise CallRefused(action=body.action, known=sorted(CALLS))
+    try:
+        request = parse(json.dumps(body.payload).encode(), ACTIONS[body.action].request)
+    except Violation as wrong:
+        raise CallRefused(wrong.description, action=body.action) from wrong
+    payload = json.loads(msgspec.json.encode(request))
+    command_id = await db.transact(service.call_charge_point, actor, device_id, body.action, payload)
+    return CallOut(command_id=command_id)

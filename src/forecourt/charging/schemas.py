@@ -1,6 +1,6 @@
 """HTTP shapes of charging."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -96,6 +96,17 @@ class TokenOut(Out):
 
 class TokensOut(Out):
     tokens: list[TokenOut]
+
+
+class CallIn(In):
+    """A request of OCPP 1.6 to a charge point: its action, and its payload in the specification's words."""
+
+    action: Annotated[str, Field(min_length=1, max_length=40)]
+    payload: dict[str, Any] = Field(default_factory=dict)
+
+
+class CallOut(Out):
+    command_id: IdOut
 
 
 class ConnectorOut(Out):

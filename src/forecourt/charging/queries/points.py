@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from forecourt.charging.errors import ChargePointNotFound
 from forecourt.charging.models import (
     ChargePointRow,
     ChargePointSettingRow,
@@ -90,6 +91,15 @@ async def find_charge_point(session: ReadSession, operator_id: int, device_id: i
     )
     row = await session.first(wanted)
     return ChargePoint(**row._mapping) if row else None  # noqa: SLF001
+
+
+async def get_charge_point(session: ReadSession, scope: Scope, device_id: int) -> ChargePoint:
+    """Raises `ChargePointNotFound`."""
+    wanted = select(*CHARGE_POINT).where(ChargePointRow.device_id == device_id)
+    row = await session.first(mine(wanted, ChargePointRow.operator_id, scope))
+    if row is None:
+        raise ChargePointNotFound(device_id=device_id)
+    return ChargePoint(**row._mapping)  # noqa: SLF001
 
 
 async def upsert_settings_many(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:

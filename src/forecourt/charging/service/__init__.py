@@ -2,6 +2,7 @@
 
 from forecourt.charging.service.sessions import ask_stop
 from forecourt.charging.service.settling import (
+    call_charge_point,
     dismiss_stray_stop,
     end_by_hand,
     match_stray_stop,
@@ -30,6 +31,7 @@ __all__ = [
     "authorise",
     "authorise_by_token",
     "boot",
+    "call_charge_point",
     "connected",
     "disconnected",
     "dismiss_stray_stop",

@@ -1,6 +1,7 @@
 """What a person settles where no end was told, or one that fits nothing."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from forecourt.access import service as access
@@ -15,9 +16,12 @@ from forecourt.charging.types import (
 )
 from forecourt.core.actor import Actor
 from forecourt.core.db import WriteSession
+from forecourt.devices import service as devices
+from forecourt.devices.types import CommandKind
 from forecourt_kit.ids import to_public
 
 BY_HAND = "end told by a person"
+CALL_LIFE = timedelta(minutes=10)
 
 
 async def match_stray_stop(
@@ -89,6 +93,28 @@ async def stop_remotely(session: WriteSession, actor: Actor, charging_id: int) -
     await sessions.ask_stop(session, found)
     await _record(session, actor, "charging.stop_remotely", found)
     return await queries.get_transaction(session, actor.scope, charging_id)
+
+
+async def call_charge_point(
+    session: WriteSession, actor: Actor, device_id: int, action: str, payload: Mapping[str, Any]
+) -> int:
+    """Have a charge point asked something else of OCPP; gives the command's id. Raises `ChargePointNotFound`.
+
+    A later call of the same action takes the place of one that is still waiting.
+    """
+    found = await queries.get_charge_point(session, actor.scope, device_id)
+    command = await devices.queue_command(
+        session,
+        device_id=device_id,
+        kind=CommandKind.CHARGE_POINT_CALL,
+        subject=f"call:{action}",
+        body={"action": action, "payload": dict(payload)},
+        expires_at=session.now() + CALL_LIFE,
+    )
+    target = f"device:{to_public(device_id)}"
+    after = {"action": action}
+    await access.record(session, actor, "charging.call", target, operator_id=found.operator_id, after=after)
+    return command.id
 
 
 async def _record(
