@@ -18,7 +18,7 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 from aio_pika.abc import AbstractConnection as Connection
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.exceptions import AMQPError
 
 from forecourt.core.bus import parking
 from forecourt.core.bus.consuming import AWAY_PAUSE_S, RETRY_POLL_S, Retrier, hand
@@ -35,7 +35,8 @@ PREFETCH_MESSAGES = 16
 BROKER_DELIVERIES_MAX = 5  # A consumer that dies with a message, so often; then it is parked with its reason.
 UNHEARD_MESSAGES_MAX = 10_000
 
-AWAY = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+# The library tells a closed connection or channel by RuntimeError.
+AWAY = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +237,13 @@ class AmqpBus:
                     client_properties={"connection_name": f"{self._prefix} {role}"},
                 )
                 self._connections[role] = connection
-        return await connection.channel(publisher_confirms=True, on_return_raises=True)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await connection.channel(publisher_confirms=True, on_return_raises=True)
+        except AWAY:
+            if self._connections.get(role) is connection:
+                del self._connections[role]  # It may not know yet that it is closed.
+            raise
 
 
 def _buckets(subscription: Subscription, part: int) -> Sequence[int | str]:

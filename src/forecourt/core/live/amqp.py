@@ -1,11 +1,12 @@
 """Live values over RabbitMQ: a fan-out exchange and one exclusive, short-lived queue per process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.exceptions import AMQPError
 
 from forecourt.core.db import assert_no_transaction
 from forecourt.core.errors import Unavailable
@@ -15,7 +16,8 @@ SEND_TIMEOUT_S = 2
 HEARTBEAT_S = 15
 QUEUE_MESSAGES_MAX = 10_000  # Of a process that hangs; the oldest go.
 
-AWAY = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+# The library tells a closed connection or channel by RuntimeError.
+AWAY = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 
 class AmqpTransport:
@@ -68,4 +70,9 @@ class AmqpTransport:
             self._connection = await aio_pika.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, heartbeat=HEARTBEAT_S
             )
-        return await self._connection.channel(publisher_confirms=False)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._connection.channel(publisher_confirms=False)
+        except AWAY:
+            self._connection = None  # It may not know yet that it is closed.
+            raise
