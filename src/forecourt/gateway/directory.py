@@ -12,6 +12,8 @@ from forecourt_protocols.slp.timing import TokenBucket
 FindKeyRing = Callable[[int], Awaitable[KeyRing | None]]
 """The device and its keys, or None when there is no such device."""
 
+LOOKUP_RETRY_S = 1.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -26,12 +28,13 @@ class _Entry:
 
 
 class DeviceDirectory:
-    """Answers at once, from memory. What is not there is looked up, and the device's next try finds it.
+    """Answers at once, from memory. What is not there is looked up; `found` hears of the end of it.
 
     Junk with invented device numbers costs at most `lookup_rate_s` look-ups a second and bounded memory.
     """
 
     def __init__(self, find: FindKeyRing, clock: Clock, limits: GatewayLimits) -> None:
+        self.found: Callable[[int], None] = _nobody
         self._find = find
         self._clock = clock
         self._limits = limits
@@ -48,6 +51,10 @@ class DeviceDirectory:
         if entry is None or now_s >= entry.fresh_until_s:
             self._want(device_id, now_s)
         return entry.keys.get(key_id) if entry else None
+
+    def looking_for(self, device_id: int) -> bool:
+        """Whether `found` will be called if there is such a device."""
+        return device_id in self._wanted
 
     def owner(self, device_id: int) -> DeviceInfo | None:
         entry = self._entries.get(device_id)
@@ -78,13 +85,15 @@ class DeviceDirectory:
                 # The store is away; the device asks again, and so do we.
                 logger.exception("device look-up failed", extra={"device_id": device_id})
                 self._done(device_id)
-                await asyncio.sleep(1.0)
+                self.found(device_id)
+                await asyncio.sleep(LOOKUP_RETRY_S)
                 continue
             if ring is None:
                 self._remember_unknown(device_id)
             else:
                 self.put(ring)
             self._done(device_id)
+            self.found(device_id)
 
     def _want(self, device_id: int, now_s: float) -> None:
         if device_id in self._wanted or self._unknown_until_s.get(device_id, 0.0) > now_s:
@@ -103,3 +112,7 @@ class DeviceDirectory:
         while len(self._unknown_until_s) >= self._limits.unknown_devices_max:
             del self._unknown_until_s[next(iter(self._unknown_until_s))]
         self._unknown_until_s[device_id] = self._clock.monotonic_s() + self._limits.unknown_kept_s
+
+
+def _nobody(_device_id: int) -> None:
+    """Until a gateway listens."""

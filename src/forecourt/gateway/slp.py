@@ -21,6 +21,7 @@ from forecourt_protocols.slp.events import (
     DeviceConnected,
     DeviceGone,
     HelloAccepted,
+    HelloUnknown,
     Message,
     ServerEvent,
     StreamAddress,
@@ -77,6 +78,8 @@ class SlpGateway:
         self._send_datagram: Callable[[bytes, Address], None] | None = None
         self._send_stream: Callable[[bytes, StreamAddress], None] | None = None
         self._greetings: deque[HelloAccepted] = deque()
+        self._strangers: dict[int, tuple[bytes, Address]] = {}  # HELLO of devices being looked up.
+        directory.found = self._found
         self._greeted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._expiries: dict[tuple[int, int], asyncio.TimerHandle] = {}
@@ -214,6 +217,10 @@ class SlpGateway:
                 self._greetings.append(event)
                 self._greeted.set()
             return
+        if isinstance(event, HelloUnknown):
+            if self._directory.looking_for(event.device_id):
+                self._strangers[event.device_id] = (event.frame, event.address)
+            return
         if isinstance(event, CommandHandled):
             expiry = self._expiries.pop((event.device_id, event.command_id), None)
             if expiry is not None:
@@ -223,6 +230,11 @@ class SlpGateway:
         level = logging.INFO if isinstance(event, DeviceConnected | DeviceGone) else logging.ERROR
         logger.log(level, type(event).__name__, extra=event._asdict())
         self._ports.news(event)
+
+    def _found(self, device_id: int) -> None:
+        stranger = self._strangers.pop(device_id, None)
+        if stranger is not None and self._directory.owner(device_id) is not None:
+            self.receive([stranger])
 
     def _expire(self, device_id: int, command_id: int) -> None:
         del self._expiries[device_id, command_id]

@@ -8,6 +8,7 @@ from forecourt_protocols.slp.errors import Malformed
 from forecourt_protocols.slp.events import (
     Address,
     HelloAccepted,
+    HelloUnknown,
     JournalRolledBack,
     MessagesMissing,
     ServerEvent,
@@ -67,7 +68,9 @@ class Doorkeeper:
         self._resets = SourceLimits(limits.RESETS_PER_S, limits.RESETS_PER_S)
         self._load = TokenBucket(config.hello_load_per_s, config.hello_load_per_s)
 
-    def hello(self, header: Header, frame: bytes, address: Address, now_s: float) -> HelloAccepted | None:
+    def hello(
+        self, header: Header, frame: bytes, address: Address, now_s: float
+    ) -> HelloAccepted | HelloUnknown | None:
         """Check a HELLO; an answer that needs no application goes out at once."""
         if not self._hellos.allow(address, now_s):
             self._count("too many HELLO")
@@ -75,7 +78,7 @@ class Doorkeeper:
         psk = self._keys(header.device_id, header.key_id)
         if psk is None:
             self._count("unknown device")
-            return None
+            return HelloUnknown(header.device_id, frame, address)
         try:
             hello = handshake.open_hello(psk, frame)
         except Malformed as fault:

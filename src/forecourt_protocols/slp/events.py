@@ -44,6 +44,14 @@ class HelloAccepted(NamedTuple):
     window: int
 
 
+class HelloUnknown(NamedTuple):
+    """A HELLO whose key is not at hand. If it can be found, give this frame to `receive_many` again."""
+
+    device_id: int
+    frame: bytes
+    address: Address
+
+
 class DeviceConnected(NamedTuple):
     """The first authentic frame of a new session came in."""
 
@@ -82,7 +90,13 @@ class CommandHandled(NamedTuple):
 
 
 ServerEvent = (
-    HelloAccepted | DeviceConnected | DeviceGone | JournalRolledBack | MessagesMissing | CommandHandled
+    HelloAccepted
+    | HelloUnknown
+    | DeviceConnected
+    | DeviceGone
+    | JournalRolledBack
+    | MessagesMissing
+    | CommandHandled
 )
 
 
