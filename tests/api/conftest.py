@@ -1,6 +1,5 @@
 """One application on one database, two operators with people of every role, and a terminal of each."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,7 @@ async def _tenant(db: Database, vault: Vault, passwords: Passwords, code: str) -
 
 
 @pytest.fixture
-async def world(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[World]:
+async def world(sqlite_database: Database, tmp_path: Path) -> World:
     db = sqlite_database
     random = SeededRandom("world")
     vault = Vault({1: b"m" * 32}, 1, random)
@@ -132,4 +131,4 @@ async def world(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[Worl
     ours = await _tenant(db, vault, passwords, "ours")
     theirs = await _tenant(db, vault, passwords, "theirs")
     token = await _log_in(db, passwords, "platform_admin")
-    yield World(build_api(services), db, vault, passwords, ours, theirs, token)
+    return World(build_api(services), db, vault, passwords, ours, theirs, token)

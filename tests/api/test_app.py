@@ -1,6 +1,7 @@
 """The process's own pages: documents, health, metrics, front ends."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -73,12 +74,12 @@ def test_the_document_tells_permissions_problems_and_hot_routes(world: World) ->
     assert checkout["x-permission"] == "sales:take"
     ids = [operation["operationId"] for item in told["paths"].values() for operation in item.values()]
     assert len(ids) == len(set(ids))
-    for reference in set(__import__("re").findall(r"#/components/schemas/(\w+)", text)):
+    for reference in set(re.findall(r"#/components/schemas/(\w+)", text)):
         assert reference in told["components"]["schemas"], reference
 
 
 def test_an_undeclared_route_is_not_served(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    forgotten = Route("/forgotten", lambda _: None)  # type: ignore[arg-type, return-value]
+    forgotten = Route("/forgotten", lambda _: None)
     monkeypatch.setattr("forecourt.api.app.HOT", (forgotten,))
     services = Services(db=world.db, vault=world.vault, passwords=world.passwords, version="1")
     with pytest.raises(UndeclaredEndpoint, match="/forgotten"):

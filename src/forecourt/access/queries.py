@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, delete, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from forecourt.access.errors import StaffNotFound
 from forecourt.access.models import (
@@ -27,7 +40,7 @@ from forecourt.access.types import (
     StaffId,
 )
 from forecourt.core.actor import OperatorId, Scope, operator_of
-from forecourt.core.db import ReadSession, WriteSession, insert_new, upsert_many
+from forecourt.core.db import ReadSession, UtcTime, WriteSession, insert_new, upsert_many
 
 STAFF = StaffRow.__table__.c
 SESSION = SessionRow.__table__.c
@@ -279,7 +292,10 @@ async def count_try(session: WriteSession, subject: str, budget: Budget) -> tupl
         .where(columns.subject == subject)
         .ordered_values(
             (columns.tries, case((over, 1), else_=columns.tries + 1)),
-            (columns.window_ends_at, case((over, now + budget.window), else_=columns.window_ends_at)),
+            (
+                columns.window_ends_at,
+                case((over, literal(now + budget.window, UtcTime())), else_=columns.window_ends_at),
+            ),
         )
     )
     found = await session.first(
