@@ -81,3 +81,7 @@ def _make_uplink(
         random=ports.random,
         held=journal.hold,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

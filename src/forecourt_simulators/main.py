@@ -22,3 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported only now: one side must not pay for the libraries of the others.
     code: int = import_module(f"forecourt_simulators.{args.side}.main").run(args.rest)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Which merchant an operator has at which channel, made from settings. One merchant serves every operator yet."""
+"""Which merchant an operator has at which channel, made from the settings."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -6,6 +6,7 @@ from urllib.parse import quote
 from forecourt.channels.wechat import WeChatChannel, WeChatConfig, read_merchant_json
 from forecourt.payments.types import Channel, Tender
 from forecourt_kit.clock import Clock
+from forecourt_kit.disk import Disk
 from forecourt_kit.random import Random
 
 
@@ -33,13 +34,13 @@ class Channels:
             await channel.close_connections()
 
 
-def read_merchant_file(path: Path) -> WeChatConfig:
+def read_merchant_file(path: Path, disk: Disk) -> WeChatConfig:
     """The merchant file that `forecourt-sim channels --write-keys` writes, or one of a real merchant.
 
     Raises:
         OSError, InvalidWeChatConfig.
     """
-    return read_merchant_json(path.read_text("utf-8"))
+    return read_merchant_json(disk.read(path).decode())
 
 
 def open_channels(

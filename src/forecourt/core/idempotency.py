@@ -125,7 +125,7 @@ async def forget_old(session: WriteSession) -> int:
 
 
 async def forget_many(session: WriteSession, asks: Sequence[Ask]) -> None:
-    """Give keys free again whose request was refused: a refusal is no effect, the request may succeed later."""
+    """Free the keys of refused requests: a refusal is no effect, and the same may succeed later."""
     if asks:
         await session.run(
             delete(IdempotencyRow).where(

@@ -1,4 +1,4 @@
-"""Every setting of the centre. docs/reference/settings.md is made from this class; a test holds them together."""
+"""Every setting of the centre; docs/reference/settings.md tells the same, and a test holds them together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,8 +83,10 @@ def refuse_embedded(settings: Settings, process: str) -> None:
     if settings.bus_url == EMBEDDED:
         raise SettingsError(
             [
-                f"FORECOURT_BUS_URL: `forecourt {process}` runs beside other processes and needs RabbitMQ "
-                "(amqp://…); for one process use `forecourt up`"
+                (
+                    f"FORECOURT_BUS_URL: `forecourt {process}` runs beside others and needs RabbitMQ "
+                    "(amqp://…); for one process use `forecourt up`"
+                )
             ]
         )
 

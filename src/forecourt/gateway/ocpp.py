@@ -16,7 +16,7 @@ from typing import Protocol
 
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from forecourt.charging.doors import ChargePointRef, Ocpp16Door, RawFrame
 from forecourt.core.db import Database
@@ -121,15 +121,19 @@ class Connection:
         return self.id.hex()
 
     async def send(self, frame: Frame) -> None:
-        async with asyncio.timeout(self._send_s):
-            await self._socket.send_text(pack(frame))
+        """Raises `NotConnected` when the peer is gone, or takes nothing any more."""
+        try:
+            async with asyncio.timeout(self._send_s):
+                await self._socket.send_text(pack(frame))
+        except (WebSocketDisconnect, RuntimeError, OSError) as gone:
+            raise NotConnected(f"charge point {self.ref.device_id} has gone") from gone
 
     async def close(self, code: int) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
             try:
                 async with asyncio.timeout(self._send_s):
                     await self._socket.close(code)
-            except (RuntimeError, OSError, TimeoutError):
+            except (WebSocketDisconnect, RuntimeError, OSError):
                 log.debug("closing a connection that is gone", extra={"connection": self.name})
 
     async def ask(self, request: Message) -> Message:
@@ -179,9 +183,9 @@ class Connection:
         self._timer = asyncio.create_task(self._give_up_on(due))
         try:
             await self.send(due)
-        except (RuntimeError, OSError, TimeoutError) as error:
+        except NotConnected:
             self.gone()
-            raise NotConnected(f"charge point {self.ref.device_id} has gone") from error
+            raise
 
     async def _give_up_on(self, asked: Call) -> None:
         await asyncio.sleep(self._calls.timeout_s)

@@ -265,6 +265,12 @@ async def unsealed_many(session: WriteSession, limit: int) -> list[tuple[int, in
     return [(row[0], row[1]) for row in await session.all(wanted.order_by(TransferRow.id).limit(limit))]
 
 
+async def count_unsealed(session: ReadSession) -> int:
+    """How many transfers are not in the chain yet, of every operator; for `verify`."""
+    counted = select(func.count()).select_from(TransferRow).where(TransferRow.seal_sequence.is_(None))
+    return int(await session.scalar(counted))
+
+
 async def transfer_contents_many(session: ReadSession, transfer_ids: Sequence[int]) -> dict[int, list[Any]]:
     """What a seal covers of each transfer: its own fields and all its legs, in order."""
     heads = await session.all(

@@ -93,6 +93,8 @@ async def ask(desk: Desk, attempt: Attempt) -> None:
         case rules.Step.CLOSE:
             answer = await channel.close(attempt.out_trade_no)
         case rules.Step.REVERSE:
+            if not await desk.database.transact(service.begin_reverse, actor, attempt.id):
+                return
             answer = await channel.reverse(attempt.out_trade_no)
         case rules.Step.NOTHING:
             return

@@ -61,7 +61,7 @@ class AttemptRow(Model):
     created_at: Mapped[datetime] = mapped_column(UtcTime())
     expires_at: Mapped[datetime] = mapped_column(UtcTime())
     ended_at: Mapped[datetime | None] = mapped_column(UtcTime())
-    ending: Mapped[int] = mapped_column(Big())  # 1: being closed or reversed until the channel confirms.
+    ending: Mapped[int] = mapped_column(Big())  # 1: to be ended at the channel; 2: a reverse was decided on.
     asked: Mapped[int] = mapped_column(Big())
     next_ask_at: Mapped[datetime | None] = mapped_column(UtcTime())  # Empty: nothing to ask.
     lease_owner: Mapped[str | None] = mapped_column(Key(80))

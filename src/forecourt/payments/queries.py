@@ -84,6 +84,7 @@ REFUND = (
     RefundRow.ended_at,
     RefundRow.asked,
 )
+ENDING, REVERSING = 1, 2  # Of `AttemptRow.ending`.
 
 
 def _payment(row: Any) -> Payment:
@@ -93,7 +94,8 @@ def _payment(row: Any) -> Payment:
 
 def _attempt(row: Any) -> Attempt:
     fields = dict(row._mapping)  # noqa: SLF001
-    return Attempt(**{**fields, "id": AttemptId(row.id), "ending": bool(row.ending)})
+    ending = {"ending": row.ending != 0, "reversing": row.ending == REVERSING}
+    return Attempt(**{**fields, "id": AttemptId(row.id), **ending})
 
 
 def _refund(row: Any) -> Refund:
@@ -233,6 +235,17 @@ async def set_attempt(session: WriteSession, attempt_id: int, operator_id: int, 
         update(AttemptRow)
         .where(AttemptRow.id == attempt_id, AttemptRow.operator_id == operator_id)
         .values(**values, lease_owner=None, lease_until=None)
+    )
+
+
+async def set_ending(
+    session: WriteSession, attempt_id: int, operator_id: int, ending: int, next_ask_at: datetime
+) -> None:
+    """Note that an order is to be ended. A lease stays: its holder may be the one who ends it."""
+    await session.run(
+        update(AttemptRow)
+        .where(AttemptRow.id == attempt_id, AttemptRow.operator_id == operator_id)
+        .values(ending=ending, next_ask_at=next_ask_at)
     )
 
 

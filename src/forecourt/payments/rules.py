@@ -39,6 +39,20 @@ PAYMENT_TRANSITIONS: dict[tuple[PaymentState, Outcome], PaymentState] = {
     (_S.FAILED, _O.PAID): _S.PAID_LATE,
 }
 
+REVERSE_NOT_BEFORE = timedelta(seconds=15)  # After the charge; the channel advises so.
+
+
+def after(attempt: Attempt, outcome: Outcome) -> PaymentState:
+    """Where an answer brings an order; where it is, when the answer tells nothing new.
+
+    Once a reverse was decided on, money that came in meanwhile is on its way back, or will be by another
+    reverse: nothing is known until the channel says that the order has ended.
+    """
+    if attempt.reversing and outcome is _O.PAID:
+        return _S.UNKNOWN
+    return PAYMENT_TRANSITIONS.get((attempt.state, outcome), attempt.state)
+
+
 REFUND_TRANSITIONS: dict[tuple[RefundState, RefundOutcome], RefundState] = {
     (RefundState.OPEN, RefundOutcome.SUCCEEDED): RefundState.SUCCEEDED,
     (RefundState.OPEN, RefundOutcome.ABNORMAL): RefundState.ABNORMAL,
@@ -65,14 +79,18 @@ def next_step(attempt: Attempt, now: datetime, waits: Waits) -> Step:
     if attempt.state not in LIVE:
         return Step.NOTHING
     if attempt.product is Product.CODE:
-        age = now - attempt.created_at
-        over = attempt.ending or age >= timedelta(seconds=waits.code_reverse_after_s)
-        return Step.REVERSE if over else Step.QUERY
+        return Step.REVERSE if now >= _reversed_at(attempt, waits) else Step.QUERY
     if attempt.ending or now >= attempt.expires_at:
         return Step.CLOSE
     if attempt.state is _S.CREATED or (attempt.state is _S.UNKNOWN and attempt.qr is None):
         return Step.CREATE  # The same number again: the channel answers as the first time.
     return Step.QUERY
+
+
+def _reversed_at(attempt: Attempt, waits: Waits) -> datetime:
+    """From when on a code payment is reversed instead of asked about."""
+    patience = timedelta(seconds=0 if attempt.ending else waits.code_reverse_after_s)
+    return attempt.created_at + max(REVERSE_NOT_BEFORE, patience)
 
 
 def next_ask(attempt: Attempt, state: PaymentState, now: datetime, waits: Waits) -> datetime | None:
@@ -86,9 +104,13 @@ def next_ask(attempt: Attempt, state: PaymentState, now: datetime, waits: Waits)
     else:
         pause = waits.native_ask_every_s
     at = now + timedelta(seconds=pause)
-    if attempt.product is Product.CODE and not attempt.ending:
-        return min(at, max(now, attempt.created_at + timedelta(seconds=waits.code_reverse_after_s)))
-    return min(at, attempt.expires_at) if now < attempt.expires_at and not attempt.ending else at
+    if attempt.product is Product.CODE:
+        turn = _reversed_at(attempt, waits)
+    elif attempt.ending:
+        return at
+    else:
+        turn = attempt.expires_at
+    return min(at, turn) if now < turn else at
 
 
 @dataclass(frozen=True, slots=True)

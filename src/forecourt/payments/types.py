@@ -259,6 +259,18 @@ class Waits:
     refund_ask_every_s: int = 15
     lease_s: int = 60  # Longer than a channel call may take, so that one order is asked by one worker.
 
+    @classmethod
+    def every(cls, ask_every_s: int, native_expires_s: int, code_reverse_after_s: int) -> "Waits":
+        """The waits that the settings give."""
+        return cls(
+            native_expires_s=native_expires_s,
+            native_ask_every_s=ask_every_s,
+            code_ask_every_s=ask_every_s,
+            code_reverse_after_s=code_reverse_after_s,
+            unknown_ask_every_s=ask_every_s,
+            refund_ask_every_s=ask_every_s,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
@@ -342,6 +354,7 @@ class Attempt:
     expires_at: datetime
     ended_at: datetime | None
     ending: bool
+    reversing: bool  # A reverse was decided on: whatever is paid now goes back, so no success counts any more.
     asked: int
 
 

@@ -36,7 +36,7 @@ async def list_prices(actor: Reader, db: Db, station_id: PublicId) -> PricesOut:
     responses=refusals(StationNotFound, ProductNotFound, PriceInThePast, PriceExists),
 )
 async def set_price(actor: Writer, db: Db, station_id: PublicId, body: PriceIn) -> PriceOut:
-    """Change a price, now or later. The nozzles are told when it comes into force; no dispenser is touched."""
+    """Change a price, now or later. Nozzles are told when it comes into force; nobody touches a dispenser."""
     return PriceOut.model_validate(await db.transact(_set_price, actor, station_id, body))
 
 

@@ -38,6 +38,7 @@ class SaleMark(StrEnum):
     PRICE_PENDING = "price_pending"  # The nozzle had not acknowledged the new price; it sold at its old one.
     NO_PRICE = "no_price"  # The book has no price; the sale waits at 0 until a person prices it.
     OVER_LIMIT = "over_limit"  # More flowed than was authorised.
+    REFUND_ABNORMAL = "refund_abnormal"  # A channel could not give money back.
 
 
 class AuthorisationKind(StrEnum):

@@ -14,6 +14,9 @@ MS_PER_MINUTE = 60_000
 logger = logging.getLogger(__name__)
 
 
+CARDS = 20  # Charging cards TAG0000 … that the vehicles carry; the platform knows them.
+
+
 class Control(Protocol):
     """A simulator's control API."""
 
@@ -62,7 +65,7 @@ class Vehicles:
                     "charge_point": point["charge_point"],
                     "connector": connector["connector"],
                     "energy_wh": pick(self._random, ENERGY_WH),
-                    "id_tag": f"TAG{self._random.below(1000):04d}",
+                    "id_tag": f"TAG{self._random.below(CARDS):04d}",
                 }
                 await self._arrive(chargers, "charge", facts)
 

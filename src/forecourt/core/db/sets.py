@@ -14,7 +14,7 @@ CASE_ROWS_MAX = 128  # A CASE is searched row by row: longer ones cost more than
 async def update_many(
     session: WriteSession, model: type[Model], rows: Sequence[Mapping[str, Any]], *, key: str
 ) -> None:
-    """Set the other columns of each row where `key` matches. Rows have the same columns, keys are distinct."""
+    """Set the other columns of each row where `key` matches; keys are distinct, columns the same."""
     if not rows:
         return
     table: Any = model.__table__

@@ -16,6 +16,7 @@ HEADER_BYTES_MAX = 32 * 1024  # Fed to the parser before it has seen the end of 
 KEEP_ALIVE_S = 75
 CONNECTIONS_PER_IP_MAX = 200
 SHUTDOWN_S = 5
+WEBSOCKET_BYTES_MAX = 64 * 1024
 WRITE_TIMEOUT_S = 60.0  # A client that takes no byte of its answer for this long is cut off.
 
 
@@ -41,12 +42,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(self.header_timeout_s, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.per_ip[self._ip] -= 1
-        if self.per_ip[self._ip] <= 0:
-            del self.per_ip[self._ip]
+        self._leave()
         self._stop_deadline()
         self._stop_stalled()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """A WebSocket takes the connection over, and nothing more is heard here: count it no longer."""
+        super().handle_websocket_upgrade()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.per_ip[self._ip] -= 1
+        if self.per_ip[self._ip] <= 0:
+            del self.per_ip[self._ip]
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
@@ -114,13 +123,22 @@ def guarded(
 class HttpServer:
     """One listening HTTP server inside a running loop; signals stay with the process."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, trusted_proxies: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        trusted_proxies: str = "127.0.0.1",
+        websockets: bool = False,
+    ) -> None:
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
             http=guarded(),
-            ws="none",
+            ws="websockets-sansio" if websockets else "none",
+            ws_max_size=WEBSOCKET_BYTES_MAX,
             lifespan="off",
             log_config=None,
             access_log=False,

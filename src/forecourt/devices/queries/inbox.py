@@ -221,3 +221,16 @@ async def delete_done(session: WriteSession, before: datetime, limit: int = IDS_
     if ids:
         await session.run(delete(InboxRow).where(INBOX.id.in_(ids)))
     return len(ids)
+
+
+async def highest_mids_many(
+    session: ReadSession, journals: Sequence[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], int]:
+    """The highest stored message id of each (device, incarnation); left out where nothing is stored."""
+    wanted = set(journals)
+    found = await session.all(
+        select(INBOX.device_id, INBOX.incarnation, func.max(INBOX.mid))
+        .where(INBOX.device_id.in_({device for device, _ in wanted}))
+        .group_by(INBOX.device_id, INBOX.incarnation)
+    )
+    return {(row[0], bytes(row[1])): row[2] for row in found if (row[0], bytes(row[1])) in wanted}

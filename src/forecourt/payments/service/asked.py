@@ -116,7 +116,7 @@ async def apply_answer(
     if outcome is Outcome.PAID and answer.amount_fen != attempt.amount_fen:
         outcome, code = Outcome.UNKNOWN, "AMOUNT_DIFFERS"
         message = f"the channel says {answer.amount_fen} fen, the order says {attempt.amount_fen}"
-    after = rules.PAYMENT_TRANSITIONS.get((attempt.state, outcome), attempt.state)
+    after = rules.after(attempt, outcome)
     now = session.now()
     ended = None if after in LIVE else attempt.ended_at or now
     await queries.set_attempt(
@@ -271,12 +271,36 @@ async def end_asked(session: WriteSession, actor: Actor, payment_id: PaymentId) 
     payment = await queries.lock_payment(session, actor.scope, payment_id)
     if payment.state not in LIVE:
         raise PaymentEndedAlready(payment_id=to_public(payment.id), state=payment.state.value)
-    for attempt in (await queries.attempts_of_many(session, [payment.id])).get(payment.id, []):
-        if attempt.state in LIVE:
-            await queries.set_attempt(
-                session, attempt.id, attempt.operator_id, ending=1, next_ask_at=session.now()
-            )
+    await _give_up(session, payment)
     return payment
+
+
+async def give_up(session: WriteSession, actor: Actor, payment_id: int) -> None:
+    """Nobody wants this payment any more: it is ended at its channel, unless it has ended already."""
+    await _give_up(session, await queries.lock_payment(session, actor.scope, payment_id))
+
+
+async def _give_up(session: WriteSession, payment: Payment) -> None:
+    for attempt in (await queries.attempts_of_many(session, [payment.id])).get(payment.id, []):
+        if attempt.state in LIVE and not attempt.ending:
+            await queries.set_ending(
+                session, attempt.id, attempt.operator_id, queries.ENDING, session.now()
+            )
+
+
+async def begin_reverse(session: WriteSession, actor: Actor, attempt_id: AttemptId) -> bool:
+    """Decide, before the channel is asked, that an order is reversed. False: it has ended meanwhile.
+
+    Without this a success that is told while the reverse is on its way would stay booked, its money gone.
+    """
+    (attempt,) = await queries.attempts_many(session, [attempt_id])
+    await queries.lock_payment(session, actor.scope, attempt.payment_id)
+    (attempt,) = await queries.attempts_many(session, [attempt_id])
+    if attempt.state not in LIVE:
+        return False
+    now = session.now()
+    await queries.set_ending(session, attempt.id, attempt.operator_id, queries.REVERSING, now)
+    return True
 
 
 async def lease_attempts(session: WriteSession, owner: str, waits: Waits, limit: int) -> list[Attempt]:

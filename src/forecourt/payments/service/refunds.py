@@ -16,6 +16,7 @@ from forecourt.payments.types import (
     Refund,
     RefundAnswer,
     RefundId,
+    RefundOutcome,
     RefundSettled,
     RefundState,
     Tender,
@@ -166,11 +167,18 @@ def _refund_movement(
 async def apply_refund_answer(
     session: WriteSession, actor: Actor, refund_id: RefundId, answer: RefundAnswer, waits: Waits
 ) -> Refund:
-    """Take a channel's word about a refund, in any order and any number of times."""
+    """Take a channel's word about a refund, in any order and any number of times.
+
+    A success about another amount is not believed; the refund is asked about until a person has seen to it.
+    """
     refund = await queries.get_refund(session, actor.scope, refund_id)
     payment = await queries.lock_payment(session, actor.scope, refund.payment_id)
     refund = await queries.get_refund(session, actor.scope, refund_id)
-    after = rules.REFUND_TRANSITIONS.get((refund.state, answer.outcome), refund.state)
+    outcome, code, message = answer.outcome, answer.code, answer.message
+    if outcome is RefundOutcome.SUCCEEDED and answer.amount_fen != refund.amount_fen:
+        outcome, code = RefundOutcome.UNKNOWN, "AMOUNT_DIFFERS"
+        message = f"the channel says {answer.amount_fen} fen, the refund says {refund.amount_fen}"
+    after = rules.REFUND_TRANSITIONS.get((refund.state, outcome), refund.state)
     now = session.now()
     is_open = after is RefundState.OPEN
     pause = min(waits.refund_ask_every_s * 2 ** min(refund.asked, 6), 600)
@@ -179,10 +187,10 @@ async def apply_refund_answer(
         refund.id,
         refund.operator_id,
         state=after,
-        last_code=answer.code[:80],
-        last_message=answer.message[:300],
+        last_code=code[:80],
+        last_message=message[:300],
         asked=refund.asked + 1,
-        ended_at=None if is_open else now,
+        ended_at=None if is_open else refund.ended_at or now,
         next_ask_at=now + timedelta(seconds=pause) if is_open else None,
         **({"channel_no": answer.channel_no} if answer.channel_no else {}),
     )

@@ -166,7 +166,7 @@ def _operation(summary: str) -> dict[str, Any]:
 
 PAYMENT_SCHEMA = {"$ref": "#/components/schemas/PaymentOut"}  # Declared by payments.
 
-HOT_ROUTES = [
+hot_routes = [
     HotRoute(
         "/api/v1/sales/{sale_id}/payments",
         pay_sale,

@@ -57,10 +57,7 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
         station = await sites.get_station(session, actor.scope, station_id)
         nozzles = await sites.nozzles_by_station(session, actor.scope, [station.id])
         live = await deliveries.live_by_station(session, actor.scope, station.id)
-        told = {
-            each.nozzle_id: each
-            for each in await pricing.list_nozzle_prices(session, actor.scope, station.id)
-        }
+        told = await pricing.list_nozzle_prices(session, actor.scope, station.id)
         supplies = await sites.supplies_at_many(session, [(nozzle.id, now) for nozzle in nozzles])
         products = await sites.products_many(session, {supply.product_id for supply in supplies.values()})
         quotes = {

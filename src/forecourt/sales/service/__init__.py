@@ -4,6 +4,7 @@ from forecourt.sales.service.authorising import (
     Wish,
     authorise_wallet,
     await_prepayment,
+    command_failed,
     expire_authorisations,
     grant_paid,
     refuse_unpaid,
@@ -11,6 +12,8 @@ from forecourt.sales.service.authorising import (
 )
 from forecourt.sales.service.opening import open_many
 from forecourt.sales.service.paying import (
+    end_others,
+    mark_refund_abnormal,
     open_asked,
     pay_many,
     refund,
@@ -23,8 +26,11 @@ __all__ = [
     "Wish",
     "authorise_wallet",
     "await_prepayment",
+    "command_failed",
+    "end_others",
     "expire_authorisations",
     "grant_paid",
+    "mark_refund_abnormal",
     "open_asked",
     "open_many",
     "pay_many",

@@ -189,11 +189,13 @@ async def grant_paid(session: WriteSession, actor: Actor, payment_id: int, opera
     """A pre-payment is in: its nozzle may run. One that was given up meanwhile goes back."""
     authorisation = await queries.authorisation_of_payment(session, payment_id, operator_id)
     assert authorisation is not None, "a pre-payment without its authorisation"
-    if authorisation.state is AuthorisationState.AWAITING and await queries.move_authorisation(
-        session, authorisation, operator_id, AuthorisationState.GRANTED
-    ):
-        await _grant(session, authorisation)
-    elif authorisation.state in {AuthorisationState.RELEASED, AuthorisationState.EXPIRED}:
+    if authorisation.state is AuthorisationState.AWAITING:
+        if await queries.move_authorisation(session, authorisation, operator_id, AuthorisationState.GRANTED):
+            await _grant(session, authorisation)
+            return
+        # Somebody was faster: it was given up between our look and our move.
+        authorisation = await queries.get_authorisation(session, actor.scope, authorisation.id)
+    if authorisation.state in {AuthorisationState.RELEASED, AuthorisationState.EXPIRED}:
         await payments.refund_rest(session, actor, payment_id, "given up before it was paid")
 
 
@@ -228,19 +230,47 @@ async def refuse_unpaid(session: WriteSession, actor: Actor, payment_id: int, op
         await _end(session, actor, authorisation, AuthorisationState.RELEASED)
 
 
+async def command_failed(
+    session: WriteSession, actor: Actor, authorisation_id: int, operator_id: int, *, refused: bool
+) -> bool:
+    """What drives the nozzle would not, or did not in time, let it run: the money goes back.
+
+    `refused` says that the device itself answered no. When it only was not heard from, it may have obeyed:
+    while something flows there the authorisation stays, and ends with the fill or by its time.
+    """
+    found = (await queries.authorisations_many(session, [authorisation_id])).get(authorisation_id)
+    if found is None or found.operator_id != operator_id:
+        return False
+    if not refused:
+        live = (await deliveries.live_many(session, [found.nozzle_id])).get(found.nozzle_id)
+        if not rules.may_expire(live.state if live else None, found.created_at, session.now()):
+            return False
+    # A stop would reach a nozzle that may run for somebody else: it never ran for this one.
+    return await _end(session, actor, found, AuthorisationState.RELEASED, stop=not refused)
+
+
 async def _end(
-    session: WriteSession, actor: Actor, authorisation: Authorisation, state: AuthorisationState
+    session: WriteSession,
+    actor: Actor,
+    authorisation: Authorisation,
+    state: AuthorisationState,
+    *,
+    stop: bool = True,
 ) -> bool:
     if authorisation.state not in {AuthorisationState.AWAITING, AuthorisationState.GRANTED}:
         return False
     if not await queries.move_authorisation(session, authorisation, authorisation.operator_id, state):
         return False
+    was_granted = authorisation.state is AuthorisationState.GRANTED
     if authorisation.member_id is not None:
         await ledger.void_hold(session, authorisation.operator_id, authorisation.hold_reference)
-    elif authorisation.state is AuthorisationState.GRANTED:
+    else:
         assert authorisation.payment_id is not None
-        await payments.refund_rest(session, actor, authorisation.payment_id, "not used")
-    if authorisation.state is AuthorisationState.GRANTED:
+        if was_granted:
+            await payments.refund_rest(session, actor, authorisation.payment_id, "not used")
+        else:
+            await payments.give_up(session, actor, authorisation.payment_id)
+    if was_granted and stop:
         nozzle = (await sites.nozzles_many(session, [authorisation.nozzle_id]))[authorisation.nozzle_id]
         await devices.queue_for_nozzle(
             session,

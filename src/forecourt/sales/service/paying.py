@@ -270,6 +270,26 @@ async def unpaid(session: WriteSession, actor: Actor, payment_id: int) -> None:
         await _reopen(session, sale, payment.id)
 
 
+async def end_others(session: WriteSession, actor: Actor, sale_id: int) -> None:
+    """A sale is paid: what is still being asked for it is ended, before somebody pays it again."""
+    found = (await payment_queries.payments_of_sales_many(session, [sale_id])).get(sale_id, [])
+    for payment, _, settled in found:
+        if payment.state in LIVE and not settled:
+            await payments.give_up(session, actor, payment.id)
+
+
+async def mark_refund_abnormal(session: WriteSession, payment_id: int, operator_id: int) -> None:
+    """A channel could not give money back: a person finds the sale in the queue and must act."""
+    links = await payment_queries.sales_of_payment(session, payment_id, operator_id)
+    sales = await queries.lock_sales_many(session, [sale_id for sale_id, _, _ in links])
+    rows = [
+        {"id": sale.id, "marks": [*sale.marks, SaleMark.REFUND_ABNORMAL.value], "marked": 1}
+        for sale in sales.values()
+        if SaleMark.REFUND_ABNORMAL not in sale.marks
+    ]
+    await queries.set_sales_many(session, rows)
+
+
 async def _reopen(session: WriteSession, sale: Sale, but_payment: int) -> None:
     if sale.state is not SaleState.PAYING:
         return
