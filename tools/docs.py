@@ -13,7 +13,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?(?P<target>[^)\s>]+)>?(?:\s+\"[^\"]*\")?\
 HEADING = re.compile(r"^(?P<level>#{1,6})\s+(?P<text>.+?)\s*#*\s*$")
 FENCE = re.compile(r"^\s*(```|~~~)")
 CODE = re.compile(r"`[^`]*`")
-DECISION = re.compile(r"^(\d{4}-[a-z0-9-]+|README|index)\.md$")
+DECISION = re.compile(r"^(\d{4}-[a-z0-9-]+|README|index|template)\.md$")
 
 
 def pages(root: Path) -> list[Path]:
