@@ -188,7 +188,7 @@ class TestSessions:
                 staff.id,
                 giver=Role.OPERATOR_ADMIN,
                 own_id=1,
-                **change,  # type: ignore[arg-type]
+                **change,
             )
             with pytest.raises(Unauthenticated):
                 await authenticator.caller(offered(opened.token))

@@ -84,7 +84,7 @@ class TestRoles:
                     staff.id,
                     giver=Role.OPERATOR_ADMIN,
                     own_id=staff.id,
-                    **change,  # type: ignore[arg-type]
+                    **change,
                 )
 
     def test_only_administrators_may_write_access(self) -> None:
