@@ -413,7 +413,6 @@ class TestHandshake:
             pair.to_server(ping)
         assert pair.server._sessions[7].epoch == 9
 
-
     def test_a_greeting_with_a_new_journal_does_not_rename_what_the_old_session_sends(self) -> None:
         pair = Pair().connect()
         frame = pair.data()
