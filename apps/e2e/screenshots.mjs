@@ -35,7 +35,7 @@ async function consolePages(page, mock, base, tag) {
   await page.goto('/console/sales?tender=wallet&state=open')
   await page.locator('.el-empty').waitFor()
   await shoot(page, `sales-empty-${tag}`)
-  for (const [name, id] of [['paid', '0sale00000004'], ['held', '0sale00000009']]) {
+  for (const [name, id] of [['paid', '0sale00000004'], ['marked', '0sale00000009']]) {
     await page.goto(`/console/sales/${id}`)
     await page.locator('[data-kind=delivery]').waitFor()
     await shoot(page, `sale-${name}-${tag}`)

@@ -7,7 +7,7 @@ import { api } from './server'
 export const MAY = {
   seeSales: 'sales:read',
   seeStations: 'sites:read',
-  takePayments: 'payments:take',
+  takePayments: 'sales:take',
 } as const
 
 export const session = shallowRef<Session | null>(null)

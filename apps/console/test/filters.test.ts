@@ -31,14 +31,14 @@ describe('the filters of the sales list', () => {
   })
 
   it('ask the server for what is set, and nothing else', () => {
-    expect(JSON.parse(JSON.stringify(requestOf(NO_FILTERS)))).toEqual({ limit: 20 })
-    expect(requestOf(ALL)).toEqual({
+    expect(JSON.parse(JSON.stringify(requestOf(NO_FILTERS, 'Asia/Shanghai')))).toEqual({ limit: 20 })
+    expect(requestOf(ALL, 'Asia/Shanghai')).toEqual({
       station_id: 's1',
       nozzle_id: 'n2',
       state: 'open',
       tender: 'cash',
-      from: '2026-11-01',
-      to: '2026-11-22',
+      from: '2026-10-31T16:00:00.000Z',
+      to: '2026-11-22T16:00:00.000Z',
       marked: true,
       cursor: 'abc',
       limit: 50,

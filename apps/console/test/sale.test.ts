@@ -27,7 +27,7 @@ describe('meter evidence', () => {
   const sale = { quantity_e4: 254_800, gross_fen: 20_000 } as Sale
   const told = (facts: Record<string, unknown>): Timeline => ({
     sale,
-    entries: [{ at: '2026-11-22T00:00:00Z', kind: 'delivery', title_code: 'delivery.recorded', facts, reference: null }],
+    entries: [{ at: '2026-11-22T00:00:00Z', kind: 'delivery', title_code: 'delivery_recorded', facts, reference: '' }],
     postings: [],
   })
 
@@ -60,8 +60,8 @@ describe('postings', () => {
   const posting = (transfer_id: string, side: Posting['side'], amount_fen: number): Posting => ({
     transfer_id,
     at: '2026-11-22T00:00:00Z',
-    account: '1',
-    account_name: 'cash_on_hand',
+    kind: 'cash_taken',
+    account: 'cash_on_hand',
     side,
     amount_fen,
   })

@@ -59,7 +59,7 @@ async function payInCash(page, look, saleId) {
   await page.locator('.el-dialog .el-button--primary').click()
   await page.locator('[data-payment-state=paid]').waitFor()
   await page.locator('.el-dialog .el-button--primary').click()
-  await page.locator('[data-kind=ledger]').first().waitFor()
+  await page.locator('.sum').first().waitFor()
   tell('paid', { sale_id: saleId, kinds: await kindsOn(page) })
   await look('console-paid')
 }

@@ -15,7 +15,7 @@ const STATIONS = [
   ['north', '北环综合能源站', ['p92', 'h2', 'ev', 'ev']],
 ]
 const STATES = ['idle', 'fuelling', 'calling', 'idle', 'offline', 'error', 'closed', 'ended']
-const SALE_STATES = ['open', 'paid', 'paid', 'paying', 'paid', 'refunded', 'paid', 'voided', 'paid', 'held']
+const SALE_STATES = ['open', 'paid', 'paid', 'paying', 'paid', 'refunded', 'paid', 'voided', 'paid', 'open']
 const TENDERS = [['wechat'], ['cash'], ['wallet'], ['wechat', 'cash']]
 const START = Date.parse('2026-11-22T09:58:12+08:00')
 const MINUTE_MS = 60_000
@@ -95,6 +95,8 @@ export function makeSale({ id, station, nozzle, quantityE4, state, tenders = [],
     id,
     station_id: station.id,
     station_name: station.name,
+    station_timezone: station.timezone,
+    nozzle_id: nozzle.id,
     nozzle_number: nozzle.number,
     product: nozzle.product,
     unit: nozzle.unit,
@@ -105,6 +107,7 @@ export function makeSale({ id, station, nozzle, quantityE4, state, tenders = [],
     due_fen: gross - discount,
     paid_fen: isPaid ? gross - discount : 0,
     refunded_fen: state === 'refunded' ? gross - discount : 0,
+    amount_source: 'device',
     state,
     marks,
     tenders: isPaid ? tenders : [],
@@ -115,6 +118,6 @@ export function makeSale({ id, station, nozzle, quantityE4, state, tenders = [],
 }
 
 const MEMBERS = [
-  { id: '0member000001', name: '张伟', phone_masked: '138****5678', available_fen: 86_050 },
-  { id: '0member000002', name: '王芳', phone_masked: '139****0012', available_fen: 1_200 },
+  { id: '0member000001', name: '张伟', phone_masked: '138****5678', plate: '粤B12345', available_fen: 86_050 },
+  { id: '0member000002', name: '王芳', phone_masked: '139****0012', plate: null, available_fen: 1_200 },
 ]

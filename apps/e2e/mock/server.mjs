@@ -15,7 +15,7 @@ const POLICY =
   "font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 const HEARTBEAT_MS = 5_000
 const QR_LASTS_MS = 300_000
-const QR = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 25 25" shape-rendering="crispEdges"><path d="${qrPath()}"/></svg>`
+const QR = `<svg viewBox="0 0 25 25" shape-rendering="crispEdges"><path d="${qrPath()}"/></svg>`
 
 export const ACCOUNT = { account: 'cashier', password: 'correct horse battery' }
 export const CODE = 'ABCD2345'
@@ -50,7 +50,7 @@ export class Mock {
   nozzle(stationId, number, change) {
     const nozzle = this.data.nozzles.get(stationId).find((one) => one.number === number)
     Object.assign(nozzle, change, { updated_at: new Date().toISOString() })
-    this.#send(stationId, 'nozzle', nozzle)
+    this.#send(stationId, 'nozzle', live(nozzle))
   }
 
   openSale(stationId, number, quantityE4, id = `0live${String(Date.now()).slice(-8)}`) {
@@ -78,7 +78,6 @@ export class Mock {
   #changed(sale) {
     const nozzle = this.data.nozzles.get(sale.station_id).find((one) => one.number === sale.nozzle_number)
     nozzle.unpaid_count = unpaid(this.data.sales, sale.station_id, sale.nozzle_number).length
-    this.#send(sale.station_id, 'nozzle', nozzle)
     this.#send(sale.station_id, 'sale', sale, true)
   }
 
@@ -157,24 +156,24 @@ const TERMINAL = {
 const SESSION = {
   name: '李娜',
   scope: { kind: 'operator', operator_id: '0operator0001' },
-  permissions: ['sites:read', 'deliveries:read', 'sales:read', 'payments:take', 'payments:read', 'customers:read'],
+  permissions: ['sites:read', 'deliveries:read', 'sales:read', 'sales:take', 'payments:read', 'payments:take', 'customers:read'],
 }
 
 const ROUTES = [
-  ['GET', /^\/api\/v1\/config$/, (_, { response }) => json(response, 200, { version: '0', demo: true, locale: 'zh-CN' })],
   ['GET', /^\/api\/v1\/session$/, (_, { response }) => json(response, 200, SESSION), 'staff'],
   ['POST', /^\/api\/v1\/session$/, (_, { response, body }) => logIn(response, body)],
   ['DELETE', /^\/api\/v1\/session$/, (_, { response }) => json(response, 204, null, { 'set-cookie': 'forecourt=; Max-Age=0; Path=/' })],
   ['POST', /^\/api\/v1\/terminals\/enrol$/, (_, { response, body }) => enrol(response, body)],
   ['GET', /^\/api\/v1\/terminals\/me$/, (_, { response }) => json(response, 200, TERMINAL), 'device'],
   ['GET', /^\/api\/v1\/stations$/, (mock, { response }) => json(response, 200, { items: mock.data.stations }), 'staff'],
-  ['GET', /^\/api\/v1\/stations\/(\w+)\/nozzles$/, (mock, { response, id }) => json(response, 200, { items: mock.data.nozzles.get(id) ?? [] }), 'any'],
+  ['GET', /^\/api\/v1\/stations\/(\w+)\/forecourt$/, (mock, { response, id }) => json(response, 200, { items: mock.data.nozzles.get(id) ?? [] }), 'any'],
   ['GET', /^\/api\/v1\/sales$/, (mock, { response, query }) => json(response, 200, salesPage(mock.data, query)), 'staff'],
   ['GET', /^\/api\/v1\/sales\/(\w+)\/timeline$/, (mock, { response, id }) => story(mock, response, id), 'staff'],
   ['POST', /^\/api\/v1\/sales\/(\w+)\/payments$/, (mock, { response, id, body, key }) => mock.pay(response, id, body, key), 'staff'],
   ['GET', /^\/api\/v1\/payments\/(\w+)$/, (mock, { response, id }) => json(response, 200, mock.data.payments.get(id)), 'any'],
   ['POST', /^\/api\/v1\/payments\/(\w+)\/close$/, (mock, { response, id }) => closed(mock, response, id), 'any'],
-  ['GET', /^\/api\/v1\/members$/, (mock, { response }) => json(response, 200, { items: mock.data.members }), 'staff'],
+  ['GET', /^\/api\/v1\/members$/, (mock, { response }) => json(response, 200, { items: mock.data.members, next_cursor: null }), 'staff'],
+  ['GET', /^\/api\/v1\/members\/(\w+)\/wallet$/, (mock, { response, id }) => json(response, 200, mock.data.members.find((one) => one.id === id)), 'staff'],
   ['GET', /^\/api\/v1\/stream$/, null, 'staff'],
   ['GET', /^\/api\/v1\/device\/stream$/, null, 'device'],
   ['GET', /^\/api\/v1\/device\/sales$/, (mock, { response }) => json(response, 200, deviceSales(mock.data)), 'device'],
@@ -208,6 +207,10 @@ function salesPage({ sales }, query) {
 function deviceSales({ sales }) {
   const mine = TERMINAL.nozzles.flatMap(({ number }) => unpaid(sales, TERMINAL.station.id, number))
   return { items: mine, next_cursor: null }
+}
+
+function live({ id, state, quantity_e4, amount_fen, unit_price_e4, updated_at }) {
+  return { id, state, quantity_e4, amount_fen, unit_price_e4, updated_at }
 }
 
 function story({ data }, response, id) {

@@ -12,7 +12,7 @@ const terminal: Terminal = {
   nozzles: [{ id: 'n1', number: 1 }],
 }
 const nozzle = (id: string, number: number, state: string) => ({ id, number, state, quantity_e4: 0 }) as Nozzle
-const sale = (id: string, state: string) => ({ id, state, nozzle_number: 1, paid_fen: 100 }) as Sale
+const sale = (id: string, state: string) => ({ id, state, nozzle_id: 'n1', nozzle_number: 1, paid_fen: 100 }) as Sale
 
 let scope: EffectScope
 let out: ReadableStreamDefaultController<Uint8Array>
@@ -37,9 +37,9 @@ beforeEach(() => {
   })
   vi.stubGlobal('fetch', async (request: Request | string) => {
     const path = typeof request === 'string' ? request : new URL(request.url).pathname
-    if (path.endsWith('/stream')) return new Response(new ReadableStream({ start: (controller) => void (out = controller) }))
+    if (path.includes('/stream?')) return new Response(new ReadableStream({ start: (controller) => void (out = controller) }))
     await released
-    return Response.json({ items: path.endsWith('/nozzles') ? picture.nozzles : picture.sales, next_cursor: null })
+    return Response.json({ items: path.endsWith('/forecourt') ? picture.nozzles : picture.sales, next_cursor: null })
   })
   scope = effectScope()
 })
@@ -49,7 +49,7 @@ afterEach(() => scope.stop())
 function start() {
   return scope.run(() =>
     useForecourt(terminal, {
-      onNozzle: (after, before) => void heard.push(`nozzle ${before?.state ?? 'new'} > ${after.state}`),
+      onNozzle: (after, before) => void heard.push(`nozzle ${before.state} > ${after.state}`),
       onSaleOpened: ({ id }) => void heard.push(`opened ${id}`),
       onSalePaid: ({ id }) => void heard.push(`paid ${id}`),
       onPayment: ({ id }) => void heard.push(`payment ${id}`),
@@ -79,6 +79,7 @@ describe('the pillar', () => {
     await settled()
     expect(nozzles.get(1)?.state).toBe('calling')
     expect(unpaid.size).toBe(0)
+    expect(nozzles.get(1)?.unpaid_count).toBe(0)
     expect(heard).toEqual(['nozzle idle > calling', 'paid old'])
   })
 

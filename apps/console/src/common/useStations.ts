@@ -15,8 +15,10 @@ export function useStations() {
   })
   const stations = computed<Station[]>(() => query.data.value?.items ?? [])
 
+  /** Of this station; without one, of the first that this person sees. */
   function timezoneOf(stationId: string): string {
-    return stations.value.find((station) => station.id === stationId)?.timezone ?? TIMEZONE_UNKNOWN
+    const found = stations.value.find((station) => station.id === stationId) ?? stations.value[0]
+    return found?.timezone ?? TIMEZONE_UNKNOWN
   }
 
   return { query, stations, timezoneOf }

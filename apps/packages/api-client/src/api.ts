@@ -5,6 +5,7 @@ import { asProblem, Problem, problemOf } from './problem'
 import type { Credentials, PaymentAsk, SalesQuery } from './types'
 
 const TIMEOUT_MS = 15_000
+const STATIONS_MAX = 200
 
 export interface ApiOptions {
   baseUrl?: string
@@ -43,38 +44,42 @@ export function createApi(options: ApiOptions = {}) {
     }
   }
 
-  const at = (id: string) => ({ params: { path: { id } } })
-  const keyed = (id: string, key: string) => ({ params: { path: { id }, header: { 'Idempotency-Key': key } } })
+  const keyed = (key: string) => ({ 'Idempotency-Key': key })
 
   return {
-    config: () => told(client.GET('/api/v1/config')),
     session: {
       read: () => told(client.GET('/api/v1/session')),
       open: (body: Credentials) => told(client.POST('/api/v1/session', { body })),
       close: () => told(client.DELETE('/api/v1/session')),
     },
     stations: {
-      list: () => known(client.GET('/api/v1/stations')),
-      nozzles: (id: string) => known(client.GET('/api/v1/stations/{id}/nozzles', at(id))),
+      list: () => known(client.GET('/api/v1/stations', { params: { query: { limit: STATIONS_MAX } } })),
+      nozzles: (station_id: string) =>
+        known(client.GET('/api/v1/stations/{station_id}/forecourt', { params: { path: { station_id } } })),
     },
     sales: {
       list: (query: SalesQuery) => known(client.GET('/api/v1/sales', { params: { query } })),
-      timeline: (id: string) => known(client.GET('/api/v1/sales/{id}/timeline', at(id))),
-      pay: (id: string, body: PaymentAsk, key: string) =>
-        known(client.POST('/api/v1/sales/{id}/payments', { ...keyed(id, key), body })),
+      timeline: (sale_id: string) =>
+        known(client.GET('/api/v1/sales/{sale_id}/timeline', { params: { path: { sale_id } } })),
+      pay: (sale_id: string, body: PaymentAsk, key: string) =>
+        known(client.POST('/api/v1/sales/{sale_id}/payments', { params: { path: { sale_id }, header: keyed(key) }, body })),
     },
     payments: {
-      read: (id: string) => known(client.GET('/api/v1/payments/{id}', at(id))),
-      close: (id: string, key: string) =>
-        known(client.POST('/api/v1/payments/{id}/close', keyed(id, key))),
+      read: (payment_id: string) => known(client.GET('/api/v1/payments/{payment_id}', { params: { path: { payment_id } } })),
+      close: (payment_id: string) =>
+        known(client.POST('/api/v1/payments/{payment_id}/close', { params: { path: { payment_id } } })),
     },
-    members: (query: string) => known(client.GET('/api/v1/members', { params: { query: { query } } })),
+    members: {
+      find: (query: { phone: string } | { plate: string }) => known(client.GET('/api/v1/members', { params: { query } })),
+      wallet: (member_id: string) =>
+        known(client.GET('/api/v1/members/{member_id}/wallet', { params: { path: { member_id } } })),
+    },
     terminal: {
       enrol: (code: string) => told(client.POST('/api/v1/terminals/enrol', { body: { code } })),
       read: () => told(client.GET('/api/v1/terminals/me')),
-      openSales: () => known(client.GET('/api/v1/device/sales', { params: { query: { open: true } } })),
-      pay: (id: string, body: PaymentAsk, key: string) =>
-        known(client.POST('/api/v1/device/sales/{id}/payments', { ...keyed(id, key), body })),
+      openSales: (nozzle_id: string[]) => known(client.GET('/api/v1/device/sales', { params: { query: { nozzle_id } } })),
+      pay: (sale_id: string, body: PaymentAsk, key: string) =>
+        known(client.POST('/api/v1/device/sales/{sale_id}/payments', { params: { path: { sale_id }, header: keyed(key) }, body })),
     },
   }
 }

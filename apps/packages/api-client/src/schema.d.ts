@@ -4,6 +4,309 @@
  */
 
 export interface paths {
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Audit
+         * @description Privileged acts, newest first.
+         */
+        get: operations["access_list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/authorisations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Authorise
+         * @description Pre-pay a fill, or bind a payer to a lifted nozzle; refused before flow when money is short.
+         */
+        post: operations["sales_authorise"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/authorisations/{authorisation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Authorisation */
+        get: operations["sales_get_authorisation"];
+        put?: never;
+        post?: never;
+        /**
+         * Release
+         * @description Give an unused authorisation up; its money goes back.
+         */
+        delete: operations["sales_release"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/bootstrap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bootstrap
+         * @description Make the first administrator with the one-time code of `forecourt admin create`.
+         */
+        post: operations["access_bootstrap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/charge-points/{device_id}/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call Charge Point
+         * @description Ask a charge point something: Reset, UnlockConnector, ChangeAvailability, GetConfiguration,
+         *     ChangeConfiguration, ClearCache, TriggerMessage. 202: it goes out when the charge point is connected.
+         */
+        post: operations["charging_call_charge_point"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/stations/{station_id}/charge-points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Charge Points
+         * @description The charge points of a station with the latest status of each connector.
+         */
+        get: operations["charging_list_charge_points"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/stray-stops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Stray Stops
+         * @description Ends that fit no session, oldest first; each waits for a person.
+         */
+        get: operations["charging_list_stray_stops"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/stray-stops/{stray_id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dismiss Stray Stop
+         * @description Say that a stray end belongs to nothing.
+         */
+        post: operations["charging_dismiss_stray_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/stray-stops/{stray_id}/match": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Match Stray Stop
+         * @description Say which session a stray end belongs to.
+         */
+        post: operations["charging_match_stray_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tokens
+         * @description Id tags, newest first.
+         */
+        get: operations["charging_list_tokens"];
+        put?: never;
+        /**
+         * Add Token
+         * @description Register a card or key fob.
+         */
+        post: operations["charging_add_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Token
+         * @description Block a card, or let it charge again.
+         */
+        patch: operations["charging_change_token"];
+        trace?: never;
+    };
+    "/api/v1/charging/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Transactions
+         * @description Charging sessions, newest first.
+         */
+        get: operations["charging_list_transactions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/transactions/{charging_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Transaction */
+        get: operations["charging_get_transaction"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/transactions/{charging_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End By Hand
+         * @description End a session whose end nobody told, by what a person read on the meter.
+         */
+        post: operations["charging_end_by_hand"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/charging/transactions/{charging_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Remotely
+         * @description Have the charge point stop. 202: it is asked; the session ends when it says so.
+         */
+        post: operations["charging_stop_remotely"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/config": {
         parameters: {
             query?: never;
@@ -11,7 +314,85 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["config"];
+        /** What a front end must know before anybody logs in */
+        get: operations["process_config"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Delivery */
+        get: operations["deliveries_get_delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deliveries/{delivery_id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject
+         * @description Find that a held delivery did not happen; it stays on record, unpriced.
+         */
+        post: operations["deliveries_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deliveries/{delivery_id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release
+         * @description Accept a held delivery as it stands; it is priced like any other.
+         */
+        post: operations["deliveries_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deliveries/held": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Held
+         * @description What does not add up and waits for a decision, oldest first.
+         */
+        get: operations["deliveries_list_held"];
         put?: never;
         post?: never;
         delete?: never;
@@ -27,7 +408,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["device_sales"];
+        /**
+         * List Device Sales
+         * @description What is to pay at a terminal's nozzles, oldest first.
+         */
+        get: operations["sales_list_device_sales"];
         put?: never;
         post?: never;
         delete?: never;
@@ -36,7 +421,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/device/sales/{id}/payments": {
+    "/api/v1/device/sales/{sale_id}/payments": {
         parameters: {
             query?: never;
             header?: never;
@@ -45,7 +430,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["pay_sale_at_pillar"];
+        /** The checkout at a terminal of the station */
+        post: operations["post_api_v1_device_sales_sale_id_payments"];
         delete?: never;
         options?: never;
         head?: never;
@@ -59,8 +445,193 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Server-sent events: `hello`, `heartbeat` (every 5 s), `nozzle` (no id), `sale` and `payment` (with id; resume by Last-Event-ID). */
-        get: operations["device_stream"];
+        /**
+         * Watch From Device
+         * @description The same for a terminal: its station, its nozzles.
+         */
+        get: operations["live_watch_from_device"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Devices
+         * @description Newest first.
+         */
+        get: operations["devices_list_devices"];
+        put?: never;
+        /**
+         * Register Device
+         * @description Add a device; its secret is in this answer and nowhere else.
+         */
+        post: operations["devices_register_device"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Device */
+        get: operations["devices_get_device"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Commands
+         * @description What the device was told, newest first.
+         */
+        get: operations["devices_list_commands"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/enrolment-code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New Enrolment
+         * @description Give a terminal a new one-time code, good for ten minutes.
+         */
+        post: operations["devices_new_enrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Key
+         * @description Make a new key or password; an agent's old key works 24 hours more.
+         */
+        post: operations["devices_rotate_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/nozzles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Bound Nozzles */
+        get: operations["devices_list_bound_nozzles"];
+        /**
+         * Bind Nozzles
+         * @description Say which nozzles a terminal shows; none means all of its station.
+         */
+        put: operations["devices_bind_nozzles"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Revoke
+         * @description End a device for good.
+         */
+        post: operations["devices_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbox/{message_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay
+         * @description Give a parked message another try.
+         */
+        post: operations["devices_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbox/parked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Parked
+         * @description Messages that nobody could take, newest first.
+         */
+        get: operations["devices_list_parked"];
         put?: never;
         post?: never;
         delete?: never;
@@ -76,23 +647,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["members"];
+        /**
+         * List Members
+         * @description Newest first; by exact telephone number or plate where given.
+         */
+        get: operations["customers_list_members"];
         put?: never;
-        post?: never;
+        /** Create Member */
+        post: operations["customers_create_member"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/payments/{id}": {
+    "/api/v1/members/{member_id}": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["payment"];
+        /** Get Member */
+        get: operations["customers_get_member"];
         put?: never;
         post?: never;
         delete?: never;
@@ -101,7 +678,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/payments/{id}/close": {
+    "/api/v1/members/{member_id}/topups": {
         parameters: {
             query?: never;
             header?: never;
@@ -110,7 +687,182 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["close_payment"];
+        /**
+         * Top Up
+         * @description Fill a member's wallet with cash taken at a station.
+         */
+        post: operations["payments_top_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{member_id}/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Wallet */
+        get: operations["payments_get_wallet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nozzles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Nozzles
+         * @description By number, each with what it sells now.
+         */
+        get: operations["sites_list_nozzles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/nozzles/{nozzle_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Nozzle */
+        get: operations["sites_get_nozzle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change Nozzle */
+        patch: operations["sites_change_nozzle"];
+        trace?: never;
+    };
+    "/api/v1/nozzles/{nozzle_id}/supply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Supply
+         * @description Say what a nozzle sells from now, or from a time ahead.
+         */
+        put: operations["sites_set_supply"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Operators
+         * @description The operators that the caller sees, newest first.
+         */
+        get: operations["operators_list_operators"];
+        put?: never;
+        /**
+         * Open Operator
+         * @description Take on an operator with its first administrator.
+         */
+        post: operations["access_open_operator"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operators/{operator_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Operator */
+        get: operations["operators_get_operator"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payments/{payment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Payment */
+        get: operations["payments_get_payment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payments/{payment_id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close Payment
+         * @description End an unpaid payment at its channel first. It may come back PAID: the payer was faster.
+         */
+        post: operations["payments_close_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Products */
+        get: operations["sites_list_products"];
+        put?: never;
+        /** Create Product */
+        post: operations["sites_create_product"];
         delete?: never;
         options?: never;
         head?: never;
@@ -124,7 +876,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["sales"];
+        /**
+         * List Sales
+         * @description Sales, newest first; `next_cursor` goes on where this page ends.
+         */
+        get: operations["sales_list_sales"];
         put?: never;
         post?: never;
         delete?: never;
@@ -133,14 +889,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/sales/{id}": {
+    "/api/v1/sales/{sale_id}": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["sale"];
+        /** Get Sale */
+        get: operations["sales_get_sale"];
         put?: never;
         post?: never;
         delete?: never;
@@ -149,7 +906,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/sales/{id}/payments": {
+    "/api/v1/sales/{sale_id}/payments": {
         parameters: {
             query?: never;
             header?: never;
@@ -158,23 +915,68 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["pay_sale"];
+        /** The forecourt's checkout */
+        post: operations["post_api_v1_sales_sale_id_payments"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/sales/{id}/timeline": {
+    "/api/v1/sales/{sale_id}/refunds": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["sale_timeline"];
+        get?: never;
+        put?: never;
+        /**
+         * Refund Sale
+         * @description Give money back. 202: it is set aside; a channel's word arrives as an event.
+         */
+        post: operations["sales_refund_sale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/{sale_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Timeline
+         * @description Everything that happened to a sale: message, delivery, price, permission, payments, postings.
+         */
+        get: operations["sales_get_timeline"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/{sale_id}/void": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Void Sale
+         * @description Cancel a sale of which nothing is paid.
+         */
+        post: operations["sales_void_sale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -188,13 +990,130 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["session"];
+        /**
+         * Get Me
+         * @description Who the caller is and what they may do.
+         */
+        get: operations["access_get_me"];
         put?: never;
-        post: operations["log_in"];
-        delete: operations["log_out"];
+        /**
+         * Log In
+         * @description Log in; the answer sets the cookie `forecourt_session`.
+         */
+        post: operations["access_log_in"];
+        /**
+         * Log Out
+         * @description End the session this request came with.
+         */
+        delete: operations["access_log_out"];
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Password
+         * @description Change the caller's own password; their other sessions are over.
+         */
+        put: operations["access_change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description The caller's own open sessions.
+         */
+        get: operations["access_list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Session
+         * @description End one of the caller's own sessions.
+         */
+        delete: operations["access_end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/staff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Staff
+         * @description The people whom the caller sees, newest first.
+         */
+        get: operations["access_list_staff"];
+        put?: never;
+        /**
+         * Create Staff
+         * @description Take on a person, with a first password.
+         */
+        post: operations["access_create_staff"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/staff/{staff_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Staff */
+        get: operations["access_get_staff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Staff
+         * @description Rename, give another role, disable, or set a new first password.
+         */
+        patch: operations["access_change_staff"];
         trace?: never;
     };
     "/api/v1/stations": {
@@ -204,7 +1123,67 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["stations"];
+        /**
+         * List Stations
+         * @description Newest first.
+         */
+        get: operations["sites_list_stations"];
+        put?: never;
+        /** Create Station */
+        post: operations["sites_create_station"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{station_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Station */
+        get: operations["sites_get_station"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change Station */
+        patch: operations["sites_change_station"];
+        trace?: never;
+    };
+    "/api/v1/stations/{station_id}/dispensers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Create Dispenser */
+        post: operations["sites_create_dispenser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{station_id}/forecourt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Forecourt
+         * @description Every nozzle of a station as it is now: state, live figures, product, price, what is unpaid.
+         */
+        get: operations["live_get_forecourt"];
         put?: never;
         post?: never;
         delete?: never;
@@ -213,16 +1192,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/stations/{id}/nozzles": {
+    "/api/v1/stations/{station_id}/nozzles": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["station_nozzles"];
+        get?: never;
         put?: never;
-        post?: never;
+        /** Create Nozzle */
+        post: operations["sites_create_nozzle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{station_id}/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Prices
+         * @description A station's book, newest first: what is, was and will be in force.
+         */
+        get: operations["pricing_list_prices"];
+        put?: never;
+        /**
+         * Set Price
+         * @description Change a price, now or later. Nozzles are told when it comes into force; nobody touches a dispenser.
+         */
+        post: operations["pricing_set_price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stations/{station_id}/tanks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Tanks */
+        get: operations["sites_list_tanks"];
+        put?: never;
+        /** Create Tank */
+        post: operations["sites_create_tank"];
         delete?: never;
         options?: never;
         head?: never;
@@ -236,8 +1258,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Server-sent events: `hello`, `heartbeat` (every 5 s), `nozzle` (no id), `sale` and `payment` (with id; resume by Last-Event-ID). */
-        get: operations["stream"];
+        /**
+         * Watch
+         * @description Server-sent events: `nozzle` (live), `sale` and `payment` (with an id to resume from).
+         */
+        get: operations["live_watch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -255,7 +1280,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["enrol_terminal"];
+        /**
+         * Enrol
+         * @description Turn a one-time code into a terminal's session: a cookie for browsers, a bearer token for others.
+         */
+        post: operations["devices_enrol"];
         delete?: never;
         options?: never;
         head?: never;
@@ -269,7 +1298,96 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["this_terminal"];
+        /**
+         * Get Terminal
+         * @description The terminal that asks, its station, and the nozzles it shows.
+         */
+        get: operations["devices_get_terminal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document, for people */
+        get: operations["process_docs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This process lives */
+        get: operations["process_healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Figures for Prometheus */
+        get: operations["process_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document */
+        get: operations["process_openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Each thing this process stands on, by name */
+        get: operations["process_readyz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -282,78 +1400,931 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        Config: {
-            demo: boolean;
-            locale: string;
-            version: string;
+        /**
+         * AmountSource
+         * @enum {string}
+         */
+        AmountSource: "device" | "centre" | "seen";
+        /** AuditEntryOut */
+        AuditEntryOut: {
+            /** Action */
+            action: string;
+            /** After */
+            after: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Before */
+            before: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /**
+             * Operator Id
+             * @example 01jd3x5c8mqr7
+             */
+            operator_id: string;
+            /** Request Id */
+            request_id: string;
+            /** Subject */
+            subject: string;
+            /** Target */
+            target: string;
         };
-        EnrolTerminal: {
+        /** AuditOut */
+        AuditOut: {
+            /** Items */
+            items: components["schemas"]["AuditEntryOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * AuthorisationKind
+         * @enum {string}
+         */
+        AuthorisationKind: "prepaid" | "bound";
+        /** AuthorisationOut */
+        AuthorisationOut: {
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            kind: components["schemas"]["AuthorisationKind"];
+            /** Limit Fen */
+            limit_fen: number;
+            /**
+             * Nozzle Id
+             * @example 01jd3x5c8mqr7
+             */
+            nozzle_id: string;
+            /** Nozzle Number */
+            nozzle_number: number;
+            /** Payment Id */
+            payment_id: string | null;
+            state: components["schemas"]["AuthorisationState"];
+            /** Unit Price E4 */
+            unit_price_e4: number;
+        };
+        /**
+         * AuthorisationState
+         * @enum {string}
+         */
+        AuthorisationState: "awaiting" | "granted" | "consumed" | "released" | "expired";
+        /**
+         * AuthoriseIn
+         * @description A pre-payment, or a payer bound to a lifted nozzle. `limit_fen` bounds a full tank.
+         */
+        AuthoriseIn: {
+            kind: components["schemas"]["AuthorisationKind"];
+            /** Limit Fen */
+            limit_fen?: number | null;
+            /** Member Id */
+            member_id?: string | null;
+            /**
+             * Nozzle Id
+             * @example 01jd3x5c8mqr7
+             */
+            nozzle_id: string;
+            preset: components["schemas"]["PresetIn"];
+            tender: components["schemas"]["Tender"];
+        };
+        /** BootstrapIn */
+        BootstrapIn: {
+            /** Code */
+            code: string;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * CallIn
+         * @description A request of OCPP 1.6 to a charge point: its action, and its payload in the specification's words.
+         */
+        CallIn: {
+            /** Action */
+            action: string;
+            /** Payload */
+            payload?: {
+                [key: string]: unknown;
+            };
+        };
+        /** CallOut */
+        CallOut: {
+            /**
+             * Command Id
+             * @example 01jd3x5c8mqr7
+             */
+            command_id: string;
+        };
+        /** ChargePointOut */
+        ChargePointOut: {
+            /** Connected */
+            connected: boolean;
+            /** Connectors */
+            connectors?: components["schemas"]["ConnectorOut"][];
+            /**
+             * Device Id
+             * @example 01jd3x5c8mqr7
+             */
+            device_id: string;
+            /** Firmware */
+            firmware: string | null;
+            /**
+             * Heard At
+             * Format: date-time
+             */
+            heard_at: string;
+            /** Model */
+            model: string;
+            registration: components["schemas"]["Registration"];
+            /** Vendor */
+            vendor: string;
+        };
+        /** ChargePointsOut */
+        ChargePointsOut: {
+            /** Charge Points */
+            charge_points: components["schemas"]["ChargePointOut"][];
+        };
+        /**
+         * CommandKind
+         * @enum {string}
+         */
+        CommandKind: "set_price" | "authorise" | "release" | "stop" | "block" | "unblock" | "remote_start" | "remote_stop" | "charge_point_call";
+        /** CommandOut */
+        CommandOut: {
+            /** Body */
+            body: {
+                [key: string]: unknown;
+            };
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            kind: components["schemas"]["CommandKind"];
+            /** Sent At */
+            sent_at: string | null;
+            state: components["schemas"]["CommandState"];
+            /** Subject */
+            subject: string;
+            /** Tries */
+            tries: number;
+        };
+        /** CommandsOut */
+        CommandsOut: {
+            /** Items */
+            items: components["schemas"]["CommandOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * CommandState
+         * @enum {string}
+         */
+        CommandState: "queued" | "sent" | "acknowledged" | "expired" | "failed";
+        /** ConnectorOut */
+        ConnectorOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Connector Number */
+            connector_number: number;
+            /** Error */
+            error: string;
+            /** Info */
+            info: string | null;
+            status: components["schemas"]["ConnectorStatus"];
+        };
+        /**
+         * ConnectorStatus
+         * @enum {string}
+         */
+        ConnectorStatus: "available" | "preparing" | "charging" | "suspended_evse" | "suspended_ev" | "finishing" | "reserved" | "unavailable" | "faulted";
+        /** DeliveriesOut */
+        DeliveriesOut: {
+            /** Items */
+            items: components["schemas"]["DeliveryOut"][];
+        };
+        /** DeliveryOut */
+        DeliveryOut: {
+            /**
+             * Business Date
+             * Format: date
+             */
+            business_date: string;
+            /** Detail */
+            detail: {
+                [key: string]: unknown;
+            };
+            /** Device Amount Fen */
+            device_amount_fen: number | null;
+            /** Device Unit Price E4 */
+            device_unit_price_e4: number | null;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Marks */
+            marks: components["schemas"]["Mark"][];
+            /** Nozzle Id */
+            nozzle_id: string | null;
+            /** Nozzle Number */
+            nozzle_number: number;
+            purpose: components["schemas"]["Purpose"];
+            /** Quantity E4 */
+            quantity_e4: number;
+            /**
+             * Recorded At
+             * Format: date-time
+             */
+            recorded_at: string;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["DeliveryState"];
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            /** Totalizer After E4 */
+            totalizer_after_e4: number | null;
+            /** Totalizer Before E4 */
+            totalizer_before_e4: number | null;
+            unit: components["schemas"]["Unit"];
+        };
+        /**
+         * DeliveryState
+         * @enum {string}
+         */
+        DeliveryState: "recorded" | "held" | "released" | "rejected";
+        /**
+         * DeviceIn
+         * @description `code` is for charge points: they connect at `/ocpp/<code>`.
+         */
+        DeviceIn: {
+            /** Code */
+            code?: string | null;
+            kind: components["schemas"]["DeviceKind"];
+            /** Name */
+            name: string;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+        };
+        /**
+         * DeviceKind
+         * @enum {string}
+         */
+        DeviceKind: "station_agent" | "charge_point" | "terminal";
+        /** DeviceOut */
+        DeviceOut: {
+            /** Code */
+            code: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            kind: components["schemas"]["DeviceKind"];
+            /** Name */
+            name: string;
+            /**
+             * Operator Id
+             * @example 01jd3x5c8mqr7
+             */
+            operator_id: string;
+            state: components["schemas"]["DeviceState"];
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+        };
+        /** DevicesOut */
+        DevicesOut: {
+            /** Items */
+            items: components["schemas"]["DeviceOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * DeviceState
+         * @enum {string}
+         */
+        DeviceState: "waiting" | "active" | "revoked";
+        /** DispenserIn */
+        DispenserIn: {
+            /** Number */
+            number: number;
+        };
+        /** DispenserOut */
+        DispenserOut: {
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+        };
+        /**
+         * EndIn
+         * @description What a person read on the meter, and when.
+         */
+        EndIn: {
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /** Meter Stop Wh */
+            meter_stop_wh: number;
+        };
+        /**
+         * Energy
+         * @enum {string}
+         */
+        Energy: "petrol" | "diesel" | "cng" | "lng" | "hydrogen" | "ev";
+        /** EnrolIn */
+        EnrolIn: {
+            /** Code */
             code: string;
         };
-        Member: {
-            available_fen: number;
-            id: string;
+        /**
+         * EnrolledOut
+         * @description The token is also set as the cookie `forecourt_device`.
+         */
+        EnrolledOut: {
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Name */
             name: string;
-            phone_masked: string;
+            /** Nozzles */
+            nozzles: components["schemas"]["TerminalNozzleOut"][];
+            station: components["schemas"]["TerminalStationOut"];
+            /**
+             * Terminal Id
+             * @example 01jd3x5c8mqr7
+             */
+            terminal_id: string;
+            /** Token */
+            token: string;
         };
-        MemberPage: {
-            items: components["schemas"]["Member"][];
+        /** EnrolmentOut */
+        EnrolmentOut: {
+            /** Code */
+            code: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
         };
-        Nozzle: {
+        /**
+         * EntryOut
+         * @description One thing that happened. `title_code` is translated by the screen; `facts` are its values.
+         */
+        EntryOut: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
+            /** Title Code */
+            title_code: string;
+        };
+        /**
+         * NozzleOut
+         * @description A nozzle as it is now. `state` is `offline` when nothing was heard of it for half a minute.
+         */
+        forecourt__sales__schemas__NozzleOut: {
+            /** Amount Fen */
             amount_fen: number;
-            energy: string;
+            energy: components["schemas"]["Energy"];
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
+            /** Number */
             number: number;
+            /** Price Pending */
             price_pending: boolean;
-            product: components["schemas"]["ProductName"] | null;
+            product: components["schemas"]["ProductNameOut"] | null;
+            /** Quantity E4 */
             quantity_e4: number;
             state: components["schemas"]["NozzleState"];
-            /** @enum {string} */
-            unit: "L" | "kg" | "Nm3" | "kWh";
+            unit: components["schemas"]["Unit"];
+            /** Unit Price E4 */
             unit_price_e4: number | null;
+            /** Unpaid Count */
             unpaid_count: number;
-            /** Format: date-time */
+            /** Updated At */
             updated_at: string | null;
         };
-        NozzlePage: {
-            items: components["schemas"]["Nozzle"][];
-        };
-        /** @enum {string} */
-        NozzleState: "offline" | "closed" | "idle" | "calling" | "authorised" | "started" | "fuelling" | "suspended" | "ended" | "locked" | "error";
-        Payment: {
-            amount_fen: number;
-            /** Format: date-time */
-            expires_at?: string | null;
-            failure_code?: string | null;
+        /**
+         * NozzleOut
+         * @description `product` is what it sells now; null where nothing is set.
+         */
+        forecourt__sites__schemas__NozzleOut: {
+            /** Charge Point Device Id */
+            charge_point_device_id: string | null;
+            /** Connector Number */
+            connector_number: number | null;
+            /** Dispenser Id */
+            dispenser_id: string | null;
+            /** Display Step E4 */
+            display_step_e4: number;
+            energy: components["schemas"]["Energy"];
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
-            /** @enum {string|null} */
-            product?: "native" | "code" | null;
+            /** Number */
+            number: number;
+            payment_policy: components["schemas"]["PaymentPolicy"];
+            product?: components["schemas"]["ProductOut"] | null;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            unit: components["schemas"]["Unit"];
+        };
+        /** ForecourtOut */
+        ForecourtOut: {
+            /** Items */
+            items: components["schemas"]["forecourt__sales__schemas__NozzleOut"][];
+        };
+        /** ListedStationOut */
+        ListedStationOut: {
+            /** Day Cut Min */
+            day_cut_min: number;
+            /** Energies */
+            energies: components["schemas"]["Energy"][];
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Nozzle Count */
+            nozzle_count: number;
+            /**
+             * Operator Id
+             * @example 01jd3x5c8mqr7
+             */
+            operator_id: string;
+            /** Timezone */
+            timezone: string;
+        };
+        /** LogInIn */
+        LogInIn: {
+            /** Account */
+            account: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * Mark
+         * @description Why a person should look. Several may stand on one delivery.
+         * @enum {string}
+         */
+        Mark: "unknown_nozzle" | "no_product" | "totalizer_backwards" | "totalizer_mismatch" | "totalizer_gap" | "unit_mismatch" | "clock_implausible" | "amount_mismatch" | "price_mismatch";
+        /** MatchIn */
+        MatchIn: {
+            /**
+             * Charging Id
+             * @example 01jd3x5c8mqr7
+             */
+            charging_id: string;
+        };
+        /** MemberIn */
+        MemberIn: {
+            /** Name */
+            name: string;
+            /**
+             * Phone
+             * @example 13812345678
+             */
+            phone: string;
+            /** Plate */
+            plate?: string | null;
+        };
+        /**
+         * MemberOut
+         * @description The telephone number is masked.
+         */
+        MemberOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Phone Masked */
+            phone_masked: string;
+            /** Plate */
+            plate: string | null;
+        };
+        /** MembersOut */
+        MembersOut: {
+            /** Items */
+            items: components["schemas"]["MemberOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** MeOut */
+        MeOut: {
+            kind: components["schemas"]["SessionKind"];
+            /** Locale */
+            locale: string;
+            /** Login */
+            login: string | null;
+            /** Name */
+            name: string;
+            /** Permissions */
+            permissions: string[];
+            role: components["schemas"]["Role"] | null;
+            scope: components["schemas"]["ScopeOut"];
+            /**
+             * Session Id
+             * @example 01jd3x5c8mqr7
+             */
+            session_id: string;
+        };
+        /**
+         * NewDeviceOut
+         * @description The secret is shown this once: `psk_hex` of an agent, `password` of a charge point, or `enrolment`.
+         */
+        NewDeviceOut: {
+            device: components["schemas"]["DeviceOut"];
+            enrolment: components["schemas"]["EnrolmentOut"] | null;
+            /** Key Id */
+            key_id: number | null;
+            /** Password */
+            password: string | null;
+            /** Psk Hex */
+            psk_hex: string | null;
+        };
+        /** NewOperatorOut */
+        NewOperatorOut: {
+            /** Code */
+            code: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Name */
+            name: string;
+        };
+        /** NozzleChangeIn */
+        NozzleChangeIn: {
+            payment_policy: components["schemas"]["PaymentPolicy"];
+        };
+        /** NozzleIdsIn */
+        NozzleIdsIn: {
+            /** Nozzle Ids */
+            nozzle_ids: string[];
+        };
+        /**
+         * NozzleIdsOut
+         * @description None means all nozzles of the station.
+         */
+        NozzleIdsOut: {
+            /** Nozzle Ids */
+            nozzle_ids: string[];
+        };
+        /** NozzleIn */
+        NozzleIn: {
+            /** Charge Point Device Id */
+            charge_point_device_id?: string | null;
+            /** Connector Number */
+            connector_number?: number | null;
+            /** Dispenser Id */
+            dispenser_id?: string | null;
+            /** Display Step E4 */
+            display_step_e4?: number | null;
+            energy: components["schemas"]["Energy"];
+            /** Number */
+            number: number;
+            /** @default postpay */
+            payment_policy: components["schemas"]["PaymentPolicy"];
+            unit: components["schemas"]["Unit"];
+        };
+        /** NozzlesOut */
+        NozzlesOut: {
+            /** Items */
+            items: components["schemas"]["forecourt__sites__schemas__NozzleOut"][];
+        };
+        /**
+         * NozzleState
+         * @description The fuelling point's states, in IFSF's names (docs/glossary.md).
+         * @enum {string}
+         */
+        NozzleState: "offline" | "closed" | "idle" | "calling" | "authorised" | "started" | "fuelling" | "suspended" | "ended" | "locked" | "error";
+        /** OpenedOperatorOut */
+        OpenedOperatorOut: {
+            admin: components["schemas"]["StaffOut"];
+            operator: components["schemas"]["NewOperatorOut"];
+        };
+        /** OperatorIn */
+        OperatorIn: {
+            /** Admin Login */
+            admin_login: string;
+            /** Admin Name */
+            admin_name: string;
+            /** Admin Password */
+            admin_password: string;
+            /** Code */
+            code: string;
+            /** Name */
+            name: string;
+        };
+        /** OperatorOut */
+        OperatorOut: {
+            /** Code */
+            code: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Name */
+            name: string;
+        };
+        /** OperatorsOut */
+        OperatorsOut: {
+            /** Items */
+            items: components["schemas"]["OperatorOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** ParkedListOut */
+        ParkedListOut: {
+            /** Items */
+            items: components["schemas"]["ParkedOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** ParkedOut */
+        ParkedOut: {
+            /** Body Hex */
+            body_hex: string;
+            /** Channel */
+            channel: number;
+            /**
+             * Device Id
+             * @example 01jd3x5c8mqr7
+             */
+            device_id: string;
+            /** Format */
+            format: number;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Mid */
+            mid: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            /** Record Class */
+            record_class: number;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            /** Tries */
+            tries: number;
+        };
+        /** PasswordIn */
+        PasswordIn: {
+            /** New */
+            new: string;
+            /** Old */
+            old: string;
+        };
+        /**
+         * PaymentOut
+         * @description A payment. `qr_text` and `qr_svg` are what the payer scans, while it is pending.
+         */
+        PaymentOut: {
+            /** Amount Fen */
+            amount_fen: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Expires At */
+            expires_at?: string | null;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Paid At */
+            paid_at?: string | null;
+            /** Paid Fen */
+            paid_fen: number;
+            product: components["schemas"]["Product"] | null;
+            /** Qr Svg */
             qr_svg?: string | null;
+            /** Qr Text */
             qr_text?: string | null;
+            /** Refunded Fen */
+            refunded_fen: number;
+            /** Sale Ids */
             sale_ids: string[];
             state: components["schemas"]["PaymentState"];
             tender: components["schemas"]["Tender"];
         };
-        PaymentCreate: {
-            amount_fen?: number | null;
-            member_id?: string | null;
-            payer_code?: string | null;
-            /** @enum {string|null} */
-            product?: "native" | "code" | null;
-            tender: components["schemas"]["Tender"];
-        };
-        /** @enum {string} */
+        /**
+         * PaymentPolicy
+         * @description What a nozzle asks before it lets anything flow.
+         * @enum {string}
+         */
+        PaymentPolicy: "postpay" | "prepay";
+        /**
+         * PaymentState
+         * @enum {string}
+         */
         PaymentState: "created" | "pending" | "unknown" | "paid" | "closed" | "paid_late" | "failed";
-        Posting: {
+        /** PostingOut */
+        PostingOut: {
+            /** Account */
             account: string;
-            account_name: string;
+            /** Amount Fen */
             amount_fen: number;
-            /** Format: date-time */
+            /**
+             * At
+             * Format: date-time
+             */
             at: string;
-            /** @enum {string} */
-            side: "debit" | "credit";
+            /** Kind */
+            kind: string;
+            /** Side */
+            side: string;
+            /**
+             * Transfer Id
+             * @example 01jd3x5c8mqr7
+             */
             transfer_id: string;
         };
+        /** PresetIn */
+        PresetIn: {
+            kind: components["schemas"]["PresetKind"];
+            /**
+             * Value
+             * @default 0
+             */
+            value: number;
+        };
+        /**
+         * PresetKind
+         * @enum {string}
+         */
+        PresetKind: "amount" | "quantity" | "full";
+        /**
+         * PriceIn
+         * @description A new line of the book; without `valid_from` it holds from now on.
+         */
+        PriceIn: {
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+            /**
+             * Unit Price E4
+             * @example 78500
+             */
+            unit_price_e4: number;
+            /** Valid From */
+            valid_from?: string | null;
+        };
+        /** PriceOut */
+        PriceOut: {
+            /** Created By */
+            created_by: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            /** Unit Price E4 */
+            unit_price_e4: number;
+            /**
+             * Valid From
+             * Format: date-time
+             */
+            valid_from: string;
+        };
+        /** PricesOut */
+        PricesOut: {
+            /** Items */
+            items: components["schemas"]["PriceOut"][];
+        };
+        /**
+         * Problem
+         * @description Why a request was refused (RFC 9457). `code` is stable; `detail` is for people.
+         */
         Problem: {
             code: string;
             detail: string;
@@ -365,98 +2336,685 @@ export interface components {
             title: string;
             type: string;
         };
-        ProductName: {
+        /**
+         * Product
+         * @description The form in which a channel is asked.
+         * @enum {string}
+         */
+        Product: "native" | "code";
+        /** ProductIn */
+        ProductIn: {
+            /** Code */
+            code: string;
+            energy: components["schemas"]["Energy"];
+            /** Name */
             name: string;
+            unit: components["schemas"]["Unit"];
+        };
+        /** ProductNameOut */
+        ProductNameOut: {
+            /** Name */
+            name: string;
+            /** Name Zh */
             name_zh: string;
         };
-        Sale: {
-            /** Format: date */
-            business_date: string;
-            discount_fen: number;
-            due_fen: number;
-            gross_fen: number;
+        /** ProductOut */
+        ProductOut: {
+            /** Code */
+            code: string;
+            energy: components["schemas"]["Energy"];
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
+            /** Name */
+            name: string;
+            unit: components["schemas"]["Unit"];
+        };
+        /** ProductsOut */
+        ProductsOut: {
+            /** Items */
+            items: components["schemas"]["ProductOut"][];
+        };
+        /**
+         * Purpose
+         * @description Why it left the nozzle; only `SALE` is priced.
+         * @enum {string}
+         */
+        Purpose: "sale" | "own_use" | "test_return" | "transfer" | "stored_for_others" | "manual";
+        /** RefundIn */
+        RefundIn: {
+            /**
+             * Amount Fen
+             * @example 20000
+             */
+            amount_fen: number;
+            /** Reason */
+            reason: string;
+        };
+        /** RefundOut */
+        RefundOut: {
+            /** Amount Fen */
+            amount_fen: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /**
+             * Payment Id
+             * @example 01jd3x5c8mqr7
+             */
+            payment_id: string;
+            /** Reason */
+            reason: string;
+            state: components["schemas"]["RefundState"];
+        };
+        /** RefundsOut */
+        RefundsOut: {
+            /** Items */
+            items: components["schemas"]["RefundOut"][];
+        };
+        /**
+         * RefundState
+         * @enum {string}
+         */
+        RefundState: "open" | "succeeded" | "abnormal";
+        /**
+         * Registration
+         * @description What a charge point is told at boot.
+         * @enum {string}
+         */
+        Registration: "accepted" | "pending" | "rejected";
+        /** ReviewIn */
+        ReviewIn: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Role
+         * @enum {string}
+         */
+        Role: "platform_admin" | "operator_admin" | "cashier" | "auditor";
+        /** SaleOut */
+        SaleOut: {
+            amount_source: components["schemas"]["AmountSource"];
+            /**
+             * Business Date
+             * Format: date
+             */
+            business_date: string;
+            /** Discount Fen */
+            discount_fen: number;
+            /** Due Fen */
+            due_fen: number;
+            /** Gross Fen */
+            gross_fen: number;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Marks */
             marks: string[];
+            /**
+             * Nozzle Id
+             * @example 01jd3x5c8mqr7
+             */
+            nozzle_id: string;
+            /** Nozzle Number */
             nozzle_number: number;
-            /** Format: date-time */
+            /**
+             * Opened At
+             * Format: date-time
+             */
             opened_at: string;
-            /** Format: date-time */
+            /** Paid At */
             paid_at: string | null;
+            /** Paid Fen */
             paid_fen: number;
-            product: components["schemas"]["ProductName"] | null;
+            product: components["schemas"]["ProductNameOut"];
+            /** Quantity E4 */
             quantity_e4: number;
+            /** Refunded Fen */
             refunded_fen: number;
             state: components["schemas"]["SaleState"];
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
             station_id: string;
+            /** Station Name */
             station_name: string;
-            tenders: components["schemas"]["Tender"][];
-            /** @enum {string} */
-            unit: "L" | "kg" | "Nm3" | "kWh";
-            unit_price_e4: number | null;
+            /** Station Timezone */
+            station_timezone: string;
+            /** Tenders */
+            tenders: string[];
+            unit: components["schemas"]["Unit"];
+            /** Unit Price E4 */
+            unit_price_e4: number;
         };
-        SalePage: {
-            items: components["schemas"]["Sale"][];
+        /** SalesOut */
+        SalesOut: {
+            /** Items */
+            items: components["schemas"]["SaleOut"][];
+            /** Next Cursor */
             next_cursor: string | null;
         };
-        /** @enum {string} */
-        SaleState: "open" | "paying" | "paid" | "refunding" | "refunded" | "voided" | "held";
-        Scope: {
-            /** @enum {string} */
-            kind: "operator" | "platform";
+        /**
+         * SaleState
+         * @enum {string}
+         */
+        SaleState: "open" | "paying" | "paid" | "refunded" | "voided";
+        /** ScopeOut */
+        ScopeOut: {
+            /** Device Id */
+            device_id: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "operator" | "device" | "platform";
+            /** Operator Id */
             operator_id: string | null;
+            /** Station Id */
+            station_id: string | null;
         };
-        Session: {
+        /**
+         * SessionKind
+         * @enum {string}
+         */
+        SessionKind: "staff" | "device";
+        /** SessionOut */
+        SessionOut: {
+            /** Agent */
+            agent: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Current
+             * @default false
+             */
+            current: boolean;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Ip */
+            ip: string;
+            kind: components["schemas"]["SessionKind"];
+            /**
+             * Last Seen At
+             * Format: date-time
+             */
+            last_seen_at: string;
+        };
+        /** SessionsOut */
+        SessionsOut: {
+            /** Items */
+            items: components["schemas"]["SessionOut"][];
+        };
+        /** StaffChangeIn */
+        StaffChangeIn: {
+            /** Disabled */
+            disabled?: boolean | null;
+            /** Name */
+            name?: string | null;
+            /** Password */
+            password?: string | null;
+            role?: components["schemas"]["Role"] | null;
+        };
+        /**
+         * StaffIn
+         * @description `operator_id` is for the platform, which has no tenant of its own.
+         */
+        StaffIn: {
+            /**
+             * Locale
+             * @default zh-CN
+             * @enum {string}
+             */
+            locale: "zh-CN" | "en";
+            /** Login */
+            login: string;
+            /** Name */
             name: string;
-            permissions: string[];
-            scope: components["schemas"]["Scope"];
-        };
-        SessionCreate: {
-            account: string;
-            /** Format: password */
+            /** Operator Id */
+            operator_id?: string | null;
+            /** Password */
             password: string;
+            role: components["schemas"]["Role"];
         };
-        Station: {
-            energies: string[];
+        /** StaffListOut */
+        StaffListOut: {
+            /** Items */
+            items: components["schemas"]["StaffOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /** StaffOut */
+        StaffOut: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Disabled */
+            disabled: boolean;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
+            /** Locale */
+            locale: string;
+            /** Login */
+            login: string;
+            /** Name */
             name: string;
-            nozzle_count: number;
+            /**
+             * Operator Id
+             * @example 01jd3x5c8mqr7
+             */
+            operator_id: string;
+            role: components["schemas"]["Role"];
+        };
+        /** StationChangeIn */
+        StationChangeIn: {
+            /** Day Cut Min */
+            day_cut_min?: number | null;
+            /** Name */
+            name?: string | null;
+            /** Timezone */
+            timezone?: string | null;
+        };
+        /** StationIn */
+        StationIn: {
+            /**
+             * Day Cut Min
+             * @default 0
+             * @example 480
+             */
+            day_cut_min: number;
+            /** Name */
+            name: string;
+            /**
+             * Timezone
+             * @default Asia/Shanghai
+             * @example Asia/Shanghai
+             */
             timezone: string;
         };
-        StationName: {
+        /** StationOut */
+        StationOut: {
+            /** Day Cut Min */
+            day_cut_min: number;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
+            /** Name */
             name: string;
+            /**
+             * Operator Id
+             * @example 01jd3x5c8mqr7
+             */
+            operator_id: string;
+            /** Timezone */
             timezone: string;
         };
-        StationPage: {
-            items: components["schemas"]["Station"][];
+        /** StationsOut */
+        StationsOut: {
+            /** Items */
+            items: components["schemas"]["ListedStationOut"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
-        /** @enum {string} */
-        Tender: "cash" | "wallet" | "wechat";
-        Terminal: {
-            name: string;
-            nozzles: components["schemas"]["TerminalNozzle"][];
-            station: components["schemas"]["StationName"];
-            terminal_id: string;
-        };
-        TerminalNozzle: {
+        /**
+         * StrayReason
+         * @enum {string}
+         */
+        StrayReason: "unknown_transaction" | "contradicts";
+        /**
+         * StrayState
+         * @enum {string}
+         */
+        StrayState: "open" | "matched" | "dismissed";
+        /** StrayStopOut */
+        StrayStopOut: {
+            /**
+             * Device Id
+             * @example 01jd3x5c8mqr7
+             */
+            device_id: string;
+            /**
+             * Ended At
+             * Format: date-time
+             */
+            ended_at: string;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
             id: string;
+            /** Id Tag */
+            id_tag: string | null;
+            /** Meter Stop Wh */
+            meter_stop_wh: number;
+            reason: components["schemas"]["StrayReason"];
+            /**
+             * Received At
+             * Format: date-time
+             */
+            received_at: string;
+            state: components["schemas"]["StrayState"];
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            /** Stop Reason */
+            stop_reason: string;
+            /** Transaction Id */
+            transaction_id: number;
+        };
+        /** StrayStopsOut */
+        StrayStopsOut: {
+            /** Stray Stops */
+            stray_stops: components["schemas"]["StrayStopOut"][];
+        };
+        /**
+         * SupplyIn
+         * @description `valid_from` may lie ahead; without one it is now.
+         */
+        SupplyIn: {
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+            /** Tank Id */
+            tank_id?: string | null;
+            /** Valid From */
+            valid_from?: string | null;
+        };
+        /** SupplyOut */
+        SupplyOut: {
+            /**
+             * Nozzle Id
+             * @example 01jd3x5c8mqr7
+             */
+            nozzle_id: string;
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+            /** Tank Id */
+            tank_id: string | null;
+            /**
+             * Valid From
+             * Format: date-time
+             */
+            valid_from: string;
+            /** Valid To */
+            valid_to: string | null;
+        };
+        /** TankIn */
+        TankIn: {
+            /** Capacity E4 */
+            capacity_e4: number;
+            /** Number */
+            number: number;
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+        };
+        /** TankOut */
+        TankOut: {
+            /** Capacity E4 */
+            capacity_e4: number;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Number */
+            number: number;
+            /**
+             * Product Id
+             * @example 01jd3x5c8mqr7
+             */
+            product_id: string;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+        };
+        /** TanksOut */
+        TanksOut: {
+            /** Items */
+            items: components["schemas"]["TankOut"][];
+        };
+        /**
+         * Tender
+         * @description How money arrives. Booked tenders settle in one transaction; asked ones take three beats.
+         * @enum {string}
+         */
+        Tender: "wallet" | "cash" | "wechat";
+        /** TerminalNozzleOut */
+        TerminalNozzleOut: {
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Number */
             number: number;
         };
-        Timeline: {
-            entries: components["schemas"]["TimelineEntry"][];
-            postings: components["schemas"]["Posting"][];
-            sale: components["schemas"]["Sale"];
+        /**
+         * TerminalOut
+         * @description A terminal screen, its station, and the nozzles it shows.
+         */
+        TerminalOut: {
+            /** Name */
+            name: string;
+            /** Nozzles */
+            nozzles: components["schemas"]["TerminalNozzleOut"][];
+            station: components["schemas"]["TerminalStationOut"];
+            /**
+             * Terminal Id
+             * @example 01jd3x5c8mqr7
+             */
+            terminal_id: string;
         };
-        TimelineEntry: {
-            /** Format: date-time */
-            at: string;
-            facts: {
-                [key: string]: unknown;
-            };
-            /** @enum {string} */
-            kind: "device_message" | "delivery" | "price" | "promotion" | "authorisation" | "payment" | "attempt" | "notification" | "refund" | "ledger" | "state";
-            reference: string | null;
-            title_code: string;
+        /** TerminalStationOut */
+        TerminalStationOut: {
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /** Timezone */
+            timezone: string;
+        };
+        /** TimelineOut */
+        TimelineOut: {
+            /** Entries */
+            entries: components["schemas"]["EntryOut"][];
+            /** Postings */
+            postings: components["schemas"]["PostingOut"][];
+            sale: components["schemas"]["SaleOut"];
+        };
+        /** TokenChangeIn */
+        TokenChangeIn: {
+            state: components["schemas"]["TokenState"];
+        };
+        /** TokenIn */
+        TokenIn: {
+            /** Expires At */
+            expires_at?: string | null;
+            /** Member Id */
+            member_id?: string | null;
+            /** Tag */
+            tag: string;
+        };
+        /** TokenOut */
+        TokenOut: {
+            /** Expires At */
+            expires_at: string | null;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Member Id */
+            member_id: string | null;
+            /** Parent Tag */
+            parent_tag: string | null;
+            state: components["schemas"]["TokenState"];
+            /** Tag */
+            tag: string;
+        };
+        /** TokensOut */
+        TokensOut: {
+            /** Tokens */
+            tokens: components["schemas"]["TokenOut"][];
+        };
+        /**
+         * TokenState
+         * @enum {string}
+         */
+        TokenState: "active" | "blocked";
+        /**
+         * TopupIn
+         * @description Cash into a member's wallet; `bonus_fen` is what the operator gives on top.
+         */
+        TopupIn: {
+            /**
+             * Amount Fen
+             * @example 20000
+             */
+            amount_fen: number;
+            /**
+             * Bonus Fen
+             * @default 0
+             */
+            bonus_fen: number;
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+        };
+        /** TransactionOut */
+        TransactionOut: {
+            /** Authorisation Id */
+            authorisation_id: string | null;
+            /** Connector Number */
+            connector_number: number;
+            /** Delivery Id */
+            delivery_id: string | null;
+            /**
+             * Device Id
+             * @example 01jd3x5c8mqr7
+             */
+            device_id: string;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Id
+             * @example 01jd3x5c8mqr7
+             */
+            id: string;
+            /** Id Tag */
+            id_tag: string;
+            /** Member Id */
+            member_id: string | null;
+            /** Meter Last Wh */
+            meter_last_wh: number;
+            /** Meter Start Wh */
+            meter_start_wh: number;
+            /** Meter Stop Wh */
+            meter_stop_wh: number | null;
+            /** Nozzle Number */
+            nozzle_number: number | null;
+            /**
+             * Started At
+             * Format: date-time
+             */
+            started_at: string;
+            state: components["schemas"]["TransactionState"];
+            /**
+             * Station Id
+             * @example 01jd3x5c8mqr7
+             */
+            station_id: string;
+            /** Stop Reason */
+            stop_reason: string | null;
+            /** Transaction Id */
+            transaction_id: number;
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** TransactionsOut */
+        TransactionsOut: {
+            /** Transactions */
+            transactions: components["schemas"]["TransactionOut"][];
+        };
+        /**
+         * TransactionState
+         * @enum {string}
+         */
+        TransactionState: "open" | "lost" | "ended";
+        /**
+         * Unit
+         * @description What a nozzle or connector sells by. Litre of petrol and diesel, kilogram of LNG, CNG and hydrogen,
+         *     normal cubic metre of CNG, kilowatt-hour of electricity.
+         * @enum {string}
+         */
+        Unit: "L" | "kg" | "Nm3" | "kWh";
+        /**
+         * Verdict
+         * @description What an id tag is worth here and now.
+         * @enum {string}
+         */
+        Verdict: "accepted" | "blocked" | "expired" | "invalid" | "concurrent";
+        /** VoidIn */
+        VoidIn: {
+            /** Reason */
+            reason: string;
+        };
+        /** WalletOut */
+        WalletOut: {
+            /** Available Fen */
+            available_fen: number;
+            /** Bonus Fen */
+            bonus_fen: number;
+            /** Held Fen */
+            held_fen: number;
+            /** Principal Fen */
+            principal_fen: number;
         };
     };
     responses: never;
@@ -467,250 +3025,11 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    config: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Config"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    device_sales: {
+    access_list_audit: {
         parameters: {
             query?: {
-                open?: boolean;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SalePage"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    pay_sale_at_pillar: {
-        parameters: {
-            query?: never;
-            header: {
-                "Idempotency-Key": string;
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PaymentCreate"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description OK */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    device_stream: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Last-Event-ID"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The stream */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": string;
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    members: {
-        parameters: {
-            query: {
-                query: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberPage"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    payment: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    close_payment: {
-        parameters: {
-            query?: never;
-            header: {
-                "Idempotency-Key": string;
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Payment"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    sales: {
-        parameters: {
-            query?: {
-                cursor?: string;
-                from?: string;
+                cursor?: string | null;
                 limit?: number;
-                marked?: boolean;
-                nozzle_id?: string;
-                state?: components["schemas"]["SaleState"];
-                station_id?: string;
-                tender?: components["schemas"]["Tender"];
-                to?: string;
             };
             header?: never;
             path?: never;
@@ -718,17 +3037,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SalePage"];
+                    "application/json": components["schemas"]["AuditOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -738,74 +3075,66 @@ export interface operations {
             };
         };
     };
-    sale: {
+    sales_authorise: {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Sale"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    pay_sale: {
-        parameters: {
-            query?: never;
-            header: {
-                "Idempotency-Key": string;
-            };
-            path: {
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PaymentCreate"];
+                "application/json": components["schemas"]["AuthoriseIn"];
             };
         };
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Payment"];
+                    "application/json": components["schemas"]["AuthorisationOut"];
                 };
             };
-            /** @description OK */
-            202: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Payment"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.nozzle_not_found` There is no such nozzle, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.nozzle_busy` The nozzle has an authorisation already. · `sales.nozzle_not_priced` The nozzle sells nothing now, or what it sells has no price. · `ledger.insufficient_funds` The wallet does not hold enough. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -815,28 +3144,55 @@ export interface operations {
             };
         };
     };
-    sale_timeline: {
+    sales_get_authorisation: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                id: string;
+                authorisation_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Timeline"];
+                    "application/json": components["schemas"]["AuthorisationOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.authorisation_not_found` There is no such authorisation, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -846,26 +3202,64 @@ export interface operations {
             };
         };
     };
-    session: {
+    sales_release: {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                authorisation_id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Session"];
+                    "application/json": components["schemas"]["AuthorisationOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.authorisation_not_found` There is no such authorisation, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.authorisation_ended` The authorisation was used, released or has expired. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -875,7 +3269,7 @@ export interface operations {
             };
         };
     };
-    log_in: {
+    access_bootstrap: {
         parameters: {
             query?: never;
             header?: never;
@@ -884,21 +3278,48 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["SessionCreate"];
+                "application/json": components["schemas"]["BootstrapIn"];
             };
         };
         responses: {
-            /** @description OK */
-            200: {
+            /** @description Successful Response */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Session"];
+                    "application/json": components["schemas"]["StaffOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `access.code_unknown` This code is wrong, used or too old. Ask for a new one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.already_set_up` The platform has an administrator; log in, or ask them. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.too_many_tries` Too many tries from here or for this account; wait before the next. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -908,7 +3329,118 @@ export interface operations {
             };
         };
     };
-    log_out: {
+    charging_call_charge_point: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CallIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.charge_point_not_found` There is no such charge point, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_list_charge_points: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChargePointsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_list_stray_stops: {
         parameters: {
             query?: never;
             header?: never;
@@ -917,15 +3449,82 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done */
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StrayStopsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_dismiss_stray_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                stray_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.stray_stop_not_found` There is no such stray end, or it is not yours to see, or a person has dealt with it. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -935,57 +3534,68 @@ export interface operations {
             };
         };
     };
-    stations: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StationPage"];
-                };
-            };
-            /** @description Refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    station_nozzles: {
+    charging_match_stray_stop: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                id: string;
+                stray_id: string;
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MatchIn"];
+            };
+        };
         responses: {
-            /** @description OK */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["NozzlePage"];
+                    "application/json": components["schemas"]["TransactionOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.stray_stop_not_found` There is no such stray end, or it is not yours to see, or a person has dealt with it. · `charging.transaction_not_found` There is no such charging session, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_ended` This charging session has ended already. · `charging.stop_elsewhere` This end came from another charge point than the session. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -995,30 +3605,47 @@ export interface operations {
             };
         };
     };
-    stream: {
+    charging_list_tokens: {
         parameters: {
             query?: {
-                station_id?: string;
+                cursor?: string | null;
+                limit?: number;
             };
-            header?: {
-                "Last-Event-ID"?: string;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The stream */
+            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "application/json": components["schemas"]["TokensOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1028,7 +3655,7 @@ export interface operations {
             };
         };
     };
-    enrol_terminal: {
+    charging_add_token: {
         parameters: {
             query?: never;
             header?: never;
@@ -1037,21 +3664,48 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["EnrolTerminal"];
+                "application/json": components["schemas"]["TokenIn"];
             };
         };
         responses: {
-            /** @description OK */
-            200: {
+            /** @description Successful Response */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Terminal"];
+                    "application/json": components["schemas"]["TokenOut"];
                 };
             };
-            /** @description Refused */
-            default: {
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.token_taken` This id tag is registered already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1061,7 +3715,316 @@ export interface operations {
             };
         };
     };
-    this_terminal: {
+    charging_change_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.token_not_found` There is no such id tag, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_list_transactions: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+                state?: components["schemas"]["TransactionState"] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransactionsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_get_transaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                charging_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransactionOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_not_found` There is no such charging session, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_end_by_hand: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                charging_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransactionOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_not_found` There is no such charging session, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_ended` This charging session has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    charging_stop_remotely: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                charging_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransactionOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_not_found` There is no such charging session, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `charging.transaction_ended` This charging session has ended already. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    process_config: {
         parameters: {
             query?: never;
             header?: never;
@@ -1076,17 +4039,3912 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Terminal"];
+                    "application/json": {
+                        currency: string;
+                        demo: boolean;
+                        locale: string;
+                        locales: string[];
+                        version: string;
+                    };
                 };
             };
-            /** @description Refused */
-            default: {
+        };
+    };
+    deliveries_get_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `deliveries.not_found` There is no such delivery, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deliveries_reject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `deliveries.not_found` There is no such delivery, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `deliveries.not_held` Only a held delivery can be released or rejected; someone was faster. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deliveries_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `deliveries.not_found` There is no such delivery, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `deliveries.not_held` Only a held delivery can be released or rejected; someone was faster. · `deliveries.release_needs_nozzle` A delivery of an unknown nozzle or product cannot be released; reject it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deliveries_list_held: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveriesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_list_device_sales: {
+        parameters: {
+            query: {
+                nozzle_id: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SalesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_v1_device_sales_sale_id_payments: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    amount_fen?: number | null;
+                    member_id?: string | null;
+                    payer_code?: string | null;
+                    /** @enum {string|null} */
+                    product?: "native" | "code" | null;
+                    /** @enum {string} */
+                    tender: "wallet" | "cash" | "wechat";
+                };
+            };
+        };
+        responses: {
+            /** @description Paid. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description The channel is being asked. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_payable` The sale is paid, voided or refunded; nothing more is owed. · `ledger.insufficient_funds` The wallet does not hold enough. · `payments.channel_not_configured` This operator has no merchant at that payment channel. · `core.idempotency_key_reused` This idempotency key was used before, for a different request. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    live_watch_from_device: {
+        parameters: {
+            query: {
+                last_event_id?: string | null;
+                nozzle_id: string[];
+            };
+            header?: {
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_list_devices: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+                station_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DevicesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_register_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewDeviceOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.code_taken` Another charge point connects under this code. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_get_device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_list_commands: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_new_enrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.revoked` The device was revoked, for good. Register a new one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_rotate_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewDeviceOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.revoked` The device was revoked, for good. Register a new one. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_list_bound_nozzles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NozzleIdsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_bind_nozzles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NozzleIdsIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NozzleIdsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.not_found` There is no such device, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_list_parked: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParkedListOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    customers_list_members: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+                phone?: string | null;
+                plate?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MembersOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    customers_create_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `customers.phone_taken` A member with this telephone number exists. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    customers_get_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `customers.member_not_found` There is no such member, or they are not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    payments_top_up: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Made by the client, 8 to 64 printable characters: same key and input, same answer. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                member_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TopupIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WalletOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.idempotency_key_reused` This idempotency key was used before, for a different request. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    payments_get_wallet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                member_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WalletOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_list_nozzles: {
+        parameters: {
+            query: {
+                station_id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NozzlesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_get_nozzle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                nozzle_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["forecourt__sites__schemas__NozzleOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.nozzle_not_found` There is no such nozzle, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_change_nozzle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                nozzle_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NozzleChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["forecourt__sites__schemas__NozzleOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.nozzle_not_found` There is no such nozzle, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_set_supply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                nozzle_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SupplyIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupplyOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.nozzle_not_found` There is no such nozzle, or it is not yours to see. · `sites.product_not_found` There is no such product, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.supply_overlaps` The nozzle's supply was already changed at or after this time. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operators_list_operators: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_open_operator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperatorIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedOperatorOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `operators.code_taken` Another operator has this code. · `access.login_taken` Somebody else has this login. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operators_get_operator: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                operator_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperatorOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `operators.not_found` There is no such operator, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    payments_get_payment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payments.not_found` There is no such payment, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    payments_close_payment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payments.not_found` There is no such payment, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payments.ended` The payment has ended; nothing more can be done with it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_list_products: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_create_product: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProductIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProductOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.product_code_taken` Another product of this operator has this code. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_list_sales: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                from?: string | null;
+                limit?: number;
+                marked?: boolean | null;
+                nozzle_id?: string | null;
+                state?: components["schemas"]["SaleState"] | null;
+                station_id?: string | null;
+                tender?: components["schemas"]["Tender"] | null;
+                to?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SalesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_get_sale: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaleOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_v1_sales_sale_id_payments: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": string;
+            };
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    amount_fen?: number | null;
+                    member_id?: string | null;
+                    payer_code?: string | null;
+                    /** @enum {string|null} */
+                    product?: "native" | "code" | null;
+                    /** @enum {string} */
+                    tender: "wallet" | "cash" | "wechat";
+                };
+            };
+        };
+        responses: {
+            /** @description Paid. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description The channel is being asked. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_payable` The sale is paid, voided or refunded; nothing more is owed. · `ledger.insufficient_funds` The wallet does not hold enough. · `payments.channel_not_configured` This operator has no merchant at that payment channel. · `core.idempotency_key_reused` This idempotency key was used before, for a different request. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_refund_sale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Made by the client, 8 to 64 printable characters: same key and input, same answer. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefundIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.nothing_paid` Nothing of this sale is paid, so nothing can be given back. · `core.idempotency_key_reused` This idempotency key was used before, for a different request. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_get_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sales_void_sale: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sale_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VoidIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaleOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_found` There is no such sale, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sales.not_voidable` Only a sale of which nothing is paid can be voided; refund it instead. · `sales.being_paid` A channel is being asked for this sale; wait for its answer, or close that payment first. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_log_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogInIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeOut"];
+                };
+            };
+            /** @description `access.log_in_failed` The login or the password is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.too_many_tries` Too many tries from here or for this account; wait before the next. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_log_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `access.log_in_failed` The login or the password is wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.too_many_tries` Too many tries from here or for this account; wait before the next. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.session_not_found` You have no such session. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_list_staff: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffListOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_create_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StaffIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.role_not_yours` You cannot give this role. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.login_taken` Somebody else has this login. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_get_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                staff_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.staff_not_found` There is no such person, or they are not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_change_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                staff_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StaffChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.role_not_yours` You cannot give this role. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.staff_not_found` There is no such person, or they are not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `access.not_yourself` Nobody changes their own role or disables themselves. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_list_stations: {
+        parameters: {
+            query?: {
+                cursor?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationsOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_create_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_get_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_change_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StationChangeIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StationOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_create_dispenser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DispenserIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DispenserOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.number_taken` This number is in use on the station. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    live_get_forecourt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecourtOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_create_nozzle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NozzleIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["forecourt__sites__schemas__NozzleOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.number_taken` This number is in use on the station. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pricing_list_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricesOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pricing_set_price: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. · `sites.product_not_found` There is no such product, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `pricing.exists` Another price takes effect at this very moment. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_list_tanks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TanksOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sites_create_tank: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TankIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TankOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.station_not_found` There is no such station, or it is not yours to see. · `sites.product_not_found` There is no such product, or it is not yours to see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `sites.number_taken` This number is in use on the station. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    live_watch: {
+        parameters: {
+            query?: {
+                last_event_id?: string | null;
+                station_id?: string | null;
+            };
+            header?: {
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_enrol: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolledOut"];
+                };
+            };
+            /** @description `devices.enrolment_refused` The code is wrong, used, or older than ten minutes. Ask for a new one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.invalid`: the request does not have this form. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `devices.too_many_enrolments` Too many codes were tried from here; wait before the next. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    devices_get_terminal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminalOut"];
+                };
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    process_docs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    process_healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    process_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    process_openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `core.unauthenticated`: log in first. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `core.forbidden`: you may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    process_readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

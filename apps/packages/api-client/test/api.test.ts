@@ -44,13 +44,13 @@ describe('createApi', () => {
   })
 
   it('understands an answer that is no problem document', async () => {
-    const thrown = await refusal(at(refusing('<h1>Bad gateway</h1>', { status: 502, headers: { 'x-request-id': 'r-2' } })).config())
+    const thrown = await refusal(at(refusing('<h1>Bad gateway</h1>', { status: 502, headers: { 'x-request-id': 'r-2' } })).session.read())
     expect([thrown.status, thrown.code, thrown.requestId]).toEqual([502, 'client.unreadable_answer', 'r-2'])
     expect(thrown.isUncertain).toBe(true)
   })
 
   it('calls a server that cannot be reached unreachable', async () => {
-    const thrown = await refusal(at(() => Promise.reject(new TypeError('fetch failed'))).config())
+    const thrown = await refusal(at(() => Promise.reject(new TypeError('fetch failed'))).session.read())
     expect([thrown.status, thrown.code]).toEqual([0, 'client.unreachable'])
   })
 

@@ -1,5 +1,6 @@
 // Times are shown in the station's zone, never in the browser's.
 
+const DAY_MS = 86_400_000
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 function formatIn(timeZone: string): Intl.DateTimeFormat {
@@ -39,6 +40,22 @@ export function stationTime(at: string, timeZone: string): string {
 export function stationTimeExact(at: string, timeZone: string): string {
   const part = partsOf(at, timeZone)
   return `${part['year']}-${stationTime(at, timeZone)}.${part['fractionalSecond']}`
+}
+
+/** The instant at which this day of the calendar begins in a zone: "2026-11-22" → "2026-11-21T16:00:00.000Z". */
+export function startOfDay(date: string, timeZone: string, daysLater = 0): string {
+  const wall = Date.parse(`${date}T00:00:00Z`) + daysLater * DAY_MS
+  // What the zone's clocks are ahead by is asked at the guess, then at the guess corrected once: midnight may be
+  // the moment at which clocks change.
+  let instant = wall
+  for (let round = 0; round < 2; round += 1) instant = wall - aheadMs(instant, timeZone)
+  return new Date(instant).toISOString()
+}
+
+function aheadMs(instant: number, timeZone: string): number {
+  const part = partsOf(new Date(instant).toISOString(), timeZone)
+  const wall = `${part['year']}-${part['month']}-${part['day']}T${part['hour']}:${part['minute']}:${part['second']}Z`
+  return Date.parse(wall) - Math.floor(instant / 1000) * 1000
 }
 
 /** "4:05" of whole seconds left; never below zero. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { countdownText, exactText, moneyText, parseYuan, phaseOf, quantityText, stationTime, stationTimeExact, unitText, yuanText } from '../src'
+import { countdownText, exactText, moneyText, parseYuan, phaseOf, quantityText, startOfDay, stationTime, stationTimeExact, svgUrl, unitText, yuanText } from '../src'
 
 describe('money', () => {
   it.each([
@@ -63,11 +63,27 @@ describe('time', () => {
   })
 
   it.each([
+    ['2026-11-22', 'Asia/Shanghai', 0, '2026-11-21T16:00:00.000Z'],
+    ['2026-11-22', 'Asia/Shanghai', 1, '2026-11-22T16:00:00.000Z'],
+    ['2026-12-31', 'Asia/Urumqi', 1, '2026-12-31T18:00:00.000Z'],
+    ['2026-03-29', 'Europe/Berlin', 0, '2026-03-28T23:00:00.000Z'],
+    ['2026-03-29', 'Europe/Berlin', 1, '2026-03-29T22:00:00.000Z'],
+    ['2026-01-01', 'America/New_York', 0, '2026-01-01T05:00:00.000Z'],
+  ])('begins %s in %s, %i days later, at %s', (date, zone, later, instant) => expect(startOfDay(date, zone, later)).toBe(instant))
+
+  it.each([
     [300, '5:00'],
     [59.2, '1:00'],
     [9, '0:09'],
     [-3, '0:00'],
   ])('counts %d seconds down as %s', (left, text) => expect(countdownText(left)).toBe(text))
+})
+
+describe('an SVG', () => {
+  it('gets the namespace that an image needs, once', () => {
+    expect(decodeURIComponent(svgUrl('<svg viewBox="0 0 1 1"/>'))).toContain('<svg xmlns="http://www.w3.org/2000/svg" viewBox')
+    expect(decodeURIComponent(svgUrl('<svg xmlns="http://www.w3.org/2000/svg"/>')).match(/xmlns/g)).toHaveLength(1)
+  })
 })
 
 describe('phase', () => {

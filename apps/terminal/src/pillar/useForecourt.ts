@@ -1,6 +1,6 @@
 // What the pillar knows: its nozzles as they are, and the sales that wait for money. Live, resumed after a break.
-import { asProblem, type Nozzle, type Sale, type Terminal } from '@forecourt/api-client'
-import { useStream } from '@forecourt/ui'
+import { asProblem, type LiveNozzle, type Nozzle, type Payment, type Sale, type Terminal } from '@forecourt/api-client'
+import { useStream, withLive } from '@forecourt/ui'
 import { onScopeDispose, reactive, ref } from 'vue'
 import { api } from '../server'
 
@@ -8,11 +8,11 @@ const RETRY_EVERY_MS = 3_000
 const WAITS = new Set(['open', 'paying'])
 
 export interface ForecourtEvents {
-  onNozzle: (nozzle: Nozzle, before: Nozzle | undefined) => void
+  onNozzle: (nozzle: Nozzle, before: Nozzle) => void
   onSaleOpened: (sale: Sale) => void
   /** A sale that was shown here is paid, by whatever way. */
   onSalePaid: (sale: Sale) => void
-  onPayment: (payment: { id: string; state: string }) => void
+  onPayment: (payment: Payment) => void
 }
 
 export function useForecourt(terminal: Terminal, events: ForecourtEvents) {
@@ -22,24 +22,33 @@ export function useForecourt(terminal: Terminal, events: ForecourtEvents) {
   let queue: (() => void)[] | null = null
   let timer: ReturnType<typeof setTimeout> | undefined
   const known = ref(false)
-  const mine = new Set(terminal.nozzles.map((nozzle) => nozzle.id))
+  const mine = terminal.nozzles.map((nozzle) => nozzle.id)
 
-  function takeNozzle(live: Nozzle): void {
-    if (!mine.has(live.id)) return
-    const before = nozzles.get(live.number)
-    const after = { ...before, ...live }
-    nozzles.set(live.number, after)
+  function takeNozzle(live: LiveNozzle): void {
+    const before = [...nozzles.values()].find((nozzle) => nozzle.id === live.id)
+    if (before === undefined) return
+    const after = withLive(before, live)
+    nozzles.set(after.number, after)
     events.onNozzle(after, before)
+  }
+
+  /** The stream tells sales and nozzles apart; the tabs show both. */
+  function countUnpaid(): void {
+    for (const nozzle of nozzles.values()) {
+      nozzle.unpaid_count = [...unpaid.values()].filter((sale) => sale.nozzle_id === nozzle.id).length
+    }
   }
 
   function takeSale(sale: Sale): void {
     const shown = unpaid.has(sale.id)
     if (WAITS.has(sale.state)) {
       unpaid.set(sale.id, sale)
+      countUnpaid()
       if (!shown) events.onSaleOpened(sale)
       return
     }
     unpaid.delete(sale.id)
+    countUnpaid()
     if (shown && sale.state === 'paid') events.onSalePaid(sale)
   }
 
@@ -47,8 +56,8 @@ export function useForecourt(terminal: Terminal, events: ForecourtEvents) {
     clearTimeout(timer)
     queue ??= []
     try {
-      const [nozzlePage, salePage] = await Promise.all([api.stations.nozzles(terminal.station.id), api.terminal.openSales()])
-      for (const nozzle of nozzlePage.items) if (mine.has(nozzle.id)) nozzles.set(nozzle.number, nozzle)
+      const [nozzlePage, salePage] = await Promise.all([api.stations.nozzles(terminal.station.id), api.terminal.openSales(mine)])
+      for (const nozzle of nozzlePage.items) if (mine.includes(nozzle.id)) nozzles.set(nozzle.number, nozzle)
       unpaid.clear()
       for (const sale of salePage.items) unpaid.set(sale.id, sale)
       known.value = true
@@ -61,13 +70,14 @@ export function useForecourt(terminal: Terminal, events: ForecourtEvents) {
   }
 
   const take: Record<string, (data: unknown) => void> = {
-    nozzle: (data) => takeNozzle(data as Nozzle),
+    nozzle: (data) => takeNozzle(data as LiveNozzle),
     sale: (data) => takeSale(data as Sale),
-    payment: (data) => events.onPayment(data as { id: string; state: string }),
+    payment: (data) => events.onPayment(data as Payment),
+    lost: () => void fetchAll(),
   }
 
   const line = useStream({
-    url: () => '/api/v1/device/stream',
+    url: () => `/api/v1/device/stream?${new URLSearchParams(mine.map((id) => ['nozzle_id', id]))}`,
     onOpen: () => void fetchAll(),
     onEvent: (type, data) => {
       const act = take[type]

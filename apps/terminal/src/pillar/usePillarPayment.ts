@@ -12,7 +12,6 @@ export function usePillarPayment(onEnded: (payment: Payment, nozzleNumber: numbe
   const problem = shallowRef<Problem | null>(null)
   const asking = ref(false)
   const asked = new Intent()
-  const closed = new Intent()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function take(next: Payment): void {
@@ -26,7 +25,12 @@ export function usePillarPayment(onEnded: (payment: Payment, nozzleNumber: numbe
     timer = setTimeout(() => void look(next.id), POLL_EVERY_MS)
   }
 
-  /** Ask how the payment stands, if it is the one on the screen. */
+  /** The stream tells of a payment; it may be the one on the screen. */
+  function hear(news: Payment): void {
+    if (payment.value?.id === news.id) take(news)
+  }
+
+  /** Ask how the payment stands: the stream may be down. */
   async function look(id: string): Promise<void> {
     if (payment.value?.id !== id) return
     try {
@@ -60,9 +64,9 @@ export function usePillarPayment(onEnded: (payment: Payment, nozzleNumber: numbe
 
   function cancel(): Promise<void> {
     const id = payment.value?.id ?? ''
-    return attempt(() => closed.ask({ id }, (key) => api.payments.close(id, key)))
+    return attempt(() => api.payments.close(id))
   }
 
   onScopeDispose(() => clearTimeout(timer))
-  return { payment, nozzleNumber, problem, asking, pay, cancel, look }
+  return { payment, nozzleNumber, problem, asking, pay, cancel, hear }
 }

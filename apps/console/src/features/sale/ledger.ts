@@ -4,6 +4,8 @@ import type { Posting } from '@forecourt/api-client'
 export interface Transfer {
   id: string
   at: string
+  /** Why money moved. */
+  kind: string
   postings: Posting[]
   debitFen: number
   creditFen: number
@@ -15,6 +17,7 @@ export function transfersOf(postings: readonly Posting[]): Transfer[] {
     const transfer = transfers.get(posting.transfer_id) ?? {
       id: posting.transfer_id,
       at: posting.at,
+      kind: posting.kind,
       postings: [],
       debitFen: 0,
       creditFen: 0,

@@ -21,6 +21,7 @@ export function useSale(saleId: Ref<string>) {
     onEvent: (type, data) => {
       if (type === 'sale' && (data as Sale).id === saleId.value) refresh()
       else if (type === 'payment' && (data as { sale_ids?: string[] }).sale_ids?.includes(saleId.value)) refresh()
+      else if (type === 'lost') refresh()
     },
     onOpen: refresh,
   })

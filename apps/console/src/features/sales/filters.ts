@@ -1,8 +1,9 @@
 // The sales list's filters live in the address: what one sees can be sent to a colleague.
 import type { SalesQuery, SaleState, Tender } from '@forecourt/api-client'
+import { startOfDay } from '@forecourt/ui'
 import type { LocationQuery, LocationQueryRaw } from 'vue-router'
 
-export const SALE_STATES: readonly SaleState[] = ['open', 'paying', 'paid', 'refunding', 'refunded', 'voided', 'held']
+export const SALE_STATES: readonly SaleState[] = ['open', 'paying', 'paid', 'refunded', 'voided']
 export const TENDERS: readonly Tender[] = ['cash', 'wallet', 'wechat']
 export const PAGE_SIZES = [20, 50, 100] as const
 const DATE = /^\d{4}-\d{2}-\d{2}$/
@@ -58,15 +59,15 @@ export function addressOf(filters: Filters): LocationQueryRaw {
   return query
 }
 
-/** As the server wants it. */
-export function requestOf(filters: Filters): SalesQuery {
+/** As the server wants it: days of the calendar become instants, the last day whole. */
+export function requestOf(filters: Filters, timezone: string): SalesQuery {
   return {
     station_id: filters.station || undefined,
     nozzle_id: filters.nozzle || undefined,
     state: filters.state || undefined,
     tender: filters.tender || undefined,
-    from: filters.from || undefined,
-    to: filters.to || undefined,
+    from: filters.from ? startOfDay(filters.from, timezone) : undefined,
+    to: filters.to ? startOfDay(filters.to, timezone, 1) : undefined,
     marked: filters.marked || undefined,
     cursor: filters.cursor || undefined,
     limit: filters.size,

@@ -9,12 +9,12 @@ import { requestOf, type Filters } from './filters'
 
 const REFRESH_EVERY_MS = 1_000
 
-export function useSales(filters: Ref<Filters>, pointerInside: Ref<boolean>) {
+export function useSales(filters: Ref<Filters>, timezone: Ref<string>, pointerInside: Ref<boolean>) {
   const client = useQueryClient()
-  const queryKey = computed(() => ['sales', requestOf(filters.value)])
+  const queryKey = computed(() => ['sales', requestOf(filters.value, timezone.value)])
   const query = useQuery({
     queryKey,
-    queryFn: () => api.sales.list(requestOf(filters.value)),
+    queryFn: () => api.sales.list(requestOf(filters.value, timezone.value)),
     placeholderData: keepPreviousData,
   })
   const sales = computed<Sale[]>(() => query.data.value?.items ?? [])
@@ -49,6 +49,7 @@ export function useSales(filters: Ref<Filters>, pointerInside: Ref<boolean>) {
       filters.value.station ? `/api/v1/stream?station_id=${encodeURIComponent(filters.value.station)}` : '/api/v1/stream',
     onEvent: (type, data) => {
       if (type === 'sale') hear(data as Sale)
+      else if (type === 'lost') refresh()
     },
     onOpen: refresh,
   })

@@ -1,6 +1,6 @@
 // The nozzles of one station: asked once, then kept up to date by the stream.
-import type { Nozzle } from '@forecourt/api-client'
-import { useStream } from '@forecourt/ui'
+import type { LiveNozzle, Nozzle } from '@forecourt/api-client'
+import { useStream, withLive } from '@forecourt/ui'
 import { useQuery, useQueryClient } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { useThrottled } from '../../common/useThrottled'
@@ -20,20 +20,20 @@ export function useNozzles(stationId: Ref<string | null>) {
   })
   const refresh = useThrottled(() => void client.invalidateQueries({ queryKey: queryKey.value }), REFRESH_EVERY_MS)
 
-  function merge(live: Partial<Nozzle>): void {
+  function merge(live: LiveNozzle): void {
     client.setQueryData<NozzlePage>(queryKey.value, (page) =>
       page === undefined
         ? page
-        : { items: page.items.map((nozzle) => (nozzle.id === live.id ? { ...nozzle, ...live } : nozzle)) },
+        : { items: page.items.map((nozzle) => (nozzle.id === live.id ? withLive(nozzle, live) : nozzle)) },
     )
   }
 
   const state = useStream({
     url: () => (stationId.value === null ? null : `/api/v1/stream?station_id=${encodeURIComponent(stationId.value)}`),
     onEvent: (type, data) => {
-      if (type === 'nozzle') merge(data as Partial<Nozzle>)
+      if (type === 'nozzle') merge(data as LiveNozzle)
       // What is unpaid at a nozzle follows from its sales.
-      else if (type === 'sale') refresh()
+      else if (type === 'sale' || type === 'lost') refresh()
     },
     onOpen: refresh,
   })

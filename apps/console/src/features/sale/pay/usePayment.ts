@@ -12,7 +12,6 @@ export function usePayment(onEnded: (payment: Payment) => void) {
   const asking = ref(false)
   const ended = computed(() => payment.value !== null && ENDED.has(payment.value.state))
   const asked = new Intent()
-  const closed = new Intent()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function take(next: Payment): void {
@@ -52,7 +51,7 @@ export function usePayment(onEnded: (payment: Payment) => void) {
 
   function close(): Promise<void> {
     const id = payment.value?.id ?? ''
-    return attempt(() => closed.ask({ id }, (key) => api.payments.close(id, key)))
+    return attempt(() => api.payments.close(id))
   }
 
   function forget(): void {
