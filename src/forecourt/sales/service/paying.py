@@ -273,8 +273,8 @@ async def unpaid(session: WriteSession, actor: Actor, payment_id: int) -> None:
 async def end_others(session: WriteSession, actor: Actor, sale_id: int) -> None:
     """A sale is paid: what is still being asked for it is ended, before somebody pays it again."""
     found = (await payment_queries.payments_of_sales_many(session, [sale_id])).get(sale_id, [])
-    for payment, _, settled in found:
-        if payment.state in LIVE and not settled:
+    for payment, _, _ in found:
+        if payment.state in LIVE:
             await payments.give_up(session, actor, payment.id)
 
 

@@ -1,0 +1,441 @@
+"""A station that takes WeChat Pay, in virtual time: the world, the simulated channel, and the worker's steps.
+
+Nothing moves by itself: a test says when a notification is delivered, when the worker looks, when time passes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from functools import cache
+from typing import Any
+
+import httpx
+from tests import world
+from tests.world import OPERATOR, World
+
+from forecourt.channels.directory import Channels
+from forecourt.channels.wechat import WeChatChannel, read_merchant_json
+from forecourt.core import outbox
+from forecourt.core.bus import Delivery, Message
+from forecourt.core.bus.matching import wants
+from forecourt.core.db import Database, WriteSession
+from forecourt.core.idempotency import Ask
+from forecourt.core.verify import Violation
+from forecourt.deliveries import queries as delivery_queries
+from forecourt.ledger import jobs as ledger_jobs
+from forecourt.ledger import queries as ledger
+from forecourt.ledger.types import Account, Purpose, merchant_owner
+from forecourt.payments import flows, jobs
+from forecourt.payments import queries as payments
+from forecourt.payments.types import LIVE, Attempt, Payment, Product, Refund, RefundState, Tender, Waits
+from forecourt.sales import jobs as sales_jobs
+from forecourt.sales import queries as sales
+from forecourt.sales import service
+from forecourt.sales.types import (
+    Authorisation,
+    AuthorisationKind,
+    AuthorisationState,
+    Checkout,
+    Receipt,
+    Sale,
+    SaleState,
+)
+from forecourt_kit.clock import ManualClock
+from forecourt_kit.price import Preset
+from forecourt_kit.random import SeededRandom
+from forecourt_simulators.channels.wechat import PlatformKeys, SimulatorSettings, WeChatPaySimulator, make_keys
+from forecourt_simulators.channels.wechat.book import Notice
+from forecourt_simulators.channels.wechat.keys import MadeKeys
+from forecourt_simulators.channels.wechat.seal import to_json
+
+CHANNEL_URL = "https://wechat.test"
+PUBLIC_URL = "https://forecourt.test"
+PAYER_CODE = "130000000000000001"
+QUIET_STEPS_MAX = 200  # Of half a minute each: by then nothing may be left in flight.
+CHECKS = (*ledger.CHECKS, *delivery_queries.CHECKS, *payments.CHECKS, *sales.CHECKS)
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class Cut(Enum):
+    """What happens to one question on its way to the channel."""
+
+    LOST = auto()  # It never arrives; we time out.
+    ANSWER_LOST = auto()  # The channel acts; we time out.
+    KILLED = auto()  # We die before it arrives.
+    KILLED_AFTER = auto()  # The channel acts; we die before we hear of it.
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the channel. Keeps what was asked, and cuts what a test has planned."""
+
+    def __init__(self, simulator: WeChatPaySimulator) -> None:
+        self._wire = httpx.ASGITransport(simulator.app)
+        self.asked: list[str] = []
+        self.cuts: list[tuple[str, Cut]] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        step = _step(request)
+        self.asked.append(step)
+        cut = next((each for each in self.cuts if each[0] in {step, "*"}), None)
+        if cut is not None:
+            self.cuts.remove(cut)
+        match cut:
+            case (_, Cut.LOST):
+                raise httpx.ReadTimeout("the question was lost", request=request)
+            case (_, Cut.KILLED):
+                raise Killed
+        answer = await self._wire.handle_async_request(request)
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
+        match cut:
+            case (_, Cut.ANSWER_LOST):
+                raise httpx.ReadTimeout("the answer was lost", request=request)
+            case (_, Cut.KILLED_AFTER):
+                raise Killed
+        return answer
+
+
+def _step(request: httpx.Request) -> str:
+    """`create code query close reverse refund query_refund`, by path."""
+    last = request.url.path.rsplit("/", 1)[1]
+    if "/refund/" in request.url.path:
+        return "refund" if last == "refunds" else "query_refund"
+    return {"native": "create", "codepay": "code", "close": "close", "reverse": "reverse"}.get(last, "query")
+
+
+@cache
+def _made_keys() -> MadeKeys:
+    """Made once: RSA keys are dear."""
+    return make_keys(
+        SeededRandom("keys"), datetime(2026, 11, 22, tzinfo=UTC), base_url=CHANNEL_URL, merchants=2
+    )
+
+
+def _platform() -> PlatformKeys:
+    keys = copy(_made_keys().platform)
+    keys.certificates = list(keys.certificates)
+    keys.merchants = dict(keys.merchants)
+    return keys
+
+
+@dataclass
+class Shop:
+    """Staff, payers, the channel and the worker of one station, all moved by the test."""
+
+    world: World
+    desk: flows.Desk
+    simulator: WeChatPaySimulator
+    wire: Wire
+    control: httpx.AsyncClient = field(repr=False)
+    keys_used: int = 0
+    told: list[Message] = field(default_factory=list, repr=False)
+
+    @property
+    def database(self) -> Database:
+        return self.world.database
+
+    @property
+    def clock(self) -> ManualClock:
+        clock = self.database.clock
+        assert isinstance(clock, ManualClock)
+        return clock
+
+    @property
+    def merchant(self) -> str:
+        return self.desk.channel(OPERATOR, Tender.WECHAT).merchant
+
+    # Staff.
+
+    def ask(self, what: str, key: str | None = None) -> Ask:
+        self.keys_used += 1
+        key = key or f"key-{self.keys_used:08d}"
+        return Ask(OPERATOR, what, key, key)
+
+    async def intend(
+        self,
+        sale: Sale,
+        product: Product = Product.NATIVE,
+        amount_fen: int | None = None,
+        key: str | None = None,
+    ) -> Attempt:
+        """The first beat only: the intent is committed and nobody asks."""
+        attempt, _ = await self.database.transact(
+            service.open_asked,
+            self.world.actor,
+            sale_id=sale.id,
+            tender=Tender.WECHAT,
+            product=product,
+            merchant=self.merchant,
+            amount_fen=amount_fen,
+            ask=self.ask("checkout", key),
+            waits=self.desk.waits,
+        )
+        return attempt
+
+    async def show_qr(self, sale: Sale, amount_fen: int | None = None) -> Attempt:
+        attempt = await self.intend(sale, amount_fen=amount_fen)
+        await flows.start(self.desk, self.world.actor, attempt)
+        return await self.attempt(attempt)
+
+    async def scan_code(self, sale: Sale, code: str = PAYER_CODE) -> Attempt:
+        attempt = await self.intend(sale, Product.CODE)
+        await flows.start(self.desk, self.world.actor, attempt, code)
+        return await self.attempt(attempt)
+
+    async def end(self, attempt: Attempt) -> Payment:
+        return await flows.end(self.desk, self.world.actor, attempt.payment_id)
+
+    async def pay_cash(self, sale: Sale, amount_fen: int | None = None) -> Receipt:
+        self.keys_used += 1
+        checkout = Checkout(
+            operator_id=OPERATOR,
+            sale_id=sale.id,
+            tender="cash",
+            member_id=None,
+            amount_fen=amount_fen,
+            key=f"key-{self.keys_used:08d}",
+            input_hash="cash",
+            subject="staff:anna",
+        )
+        (receipt,) = await self.database.transact(service.pay_many, [checkout])
+        assert isinstance(receipt, Receipt), receipt
+        return receipt
+
+    async def refund(self, sale: Sale, amount_fen: int, key: str | None = None) -> list[Refund]:
+        return await self.database.transact(
+            service.refund,
+            self.world.actor,
+            sale_id=sale.id,
+            amount_fen=amount_fen,
+            reason="bad fuel",
+            ask=self.ask("refund", key),
+        )
+
+    async def prepay(self, preset: Preset, product: str = "95") -> tuple[Authorisation, Attempt]:
+        """A payer wants to pay before flow, by the QR that is now shown."""
+        wish = service.Wish(
+            nozzle_id=self.world.nozzles[product].id,
+            kind=AuthorisationKind.PREPAID,
+            preset=preset,
+            limit_fen=300_00,
+        )
+        awaiting, attempt = await self.database.transact(
+            service.await_prepayment,
+            self.world.actor,
+            wish,
+            tender=Tender.WECHAT,
+            product=Product.NATIVE,
+            merchant=self.merchant,
+            waits=self.desk.waits,
+        )
+        await flows.start(self.desk, self.world.actor, attempt)
+        return awaiting, attempt
+
+    # Payers and the channel.
+
+    async def do(self, path: str, **content: Any) -> dict[str, Any]:
+        answer = await self.control.post(f"/_control/{path}", json=content)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def payer_pays(self, attempt: Attempt, *, late: bool = False) -> None:
+        await self.do("pay", out_trade_no=attempt.out_trade_no, late=late)
+
+    async def fault(self, kind: str, **more: Any) -> None:
+        await self.do("faults", kind=kind, **more)
+
+    async def notify(self, attempt: Attempt) -> int:
+        """Deliver the order's last notification; the HTTP status that the channel got."""
+        return int((await self.do("notices/send", out_trade_no=attempt.out_trade_no))["status"])
+
+    def unheard(self) -> list[Notice]:
+        """Notifications that nobody has acknowledged yet."""
+        return [each for each in self.simulator.book.notices.values() if not each.is_over]
+
+    async def notify_all(self) -> None:
+        for notice in self.unheard():
+            await self.do("notices/send", id=notice.id)
+
+    # The worker.
+
+    async def relay(self) -> int:
+        """Number what happened and have every handler hear it; again, until nothing more happens."""
+        heard = 0
+        while messages := await self.unheard_messages():
+            for message in messages:
+                await self.hear(message)
+            heard += len(messages)
+        return heard
+
+    async def unheard_messages(self) -> list[Message]:
+        """What happened and no handler has heard yet: the test tells it."""
+        return (await self.database.transact(_number)).messages
+
+    async def hear(self, message: Message) -> None:
+        self.told.append(message)
+        for subscription, handler in sales_jobs.SUBSCRIPTIONS:
+            if wants(subscription, message):
+                await handler(self.database, Delivery(message=message, count=1))
+
+    async def hear_all_again(self) -> None:
+        """The bus was lost and rebuilt: everything is told a second time."""
+        for message in list(self.told):
+            await self.hear(message)
+        await self.relay()
+
+    async def step(self, seconds: float = 0) -> None:
+        """Let time pass, and have the worker look once at everything it looks at."""
+        self.clock.advance(seconds)
+        await self.relay()
+        await jobs.poll(self.desk, "worker-1")
+        await self.channel_settles()
+        await sales_jobs.expire_authorisations(self.database)
+        await ledger_jobs.expire_holds(self.database)
+        await self.relay()
+
+    async def wait(self, seconds: int, every: int = 5) -> None:
+        for _ in range(0, seconds, every):
+            await self.step(every)
+
+    async def channel_settles(self) -> None:
+        """What the channel does after its answer has left: refunds settle, late money comes."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def quiet(self) -> None:
+        """Every notification arrives and the worker works until nothing is in flight."""
+        self.wire.cuts.clear()
+        self.simulator.faults.clear()
+        await self.fault("notice_hold", times=None)
+        for _ in range(QUIET_STEPS_MAX):
+            await self.notify_all()
+            await self.step(30)
+            if not self.unheard() and not await self.in_flight():
+                return
+        raise AssertionError(f"still in flight: {await self.in_flight()}")
+
+    # What stands where.
+
+    async def payment(self, of: Attempt | Payment | Authorisation) -> Payment:
+        payment_id = of.id if isinstance(of, Payment) else of.payment_id
+        assert payment_id is not None
+        async with self.database.read() as session:
+            return await payments.get_payment(session, self.world.actor.scope, payment_id)
+
+    async def attempt(self, attempt: Attempt) -> Attempt:
+        async with self.database.read() as session:
+            (found,) = await payments.attempts_many(session, [attempt.id])
+        return found
+
+    async def refunds(self, of: Attempt | Authorisation) -> list[Refund]:
+        assert of.payment_id is not None
+        async with self.database.read() as session:
+            return (await payments.refunds_of_many(session, [of.payment_id])).get(of.payment_id, [])
+
+    async def sale(self, sale: Sale) -> Sale:
+        return await self.world.sale(sale.id)
+
+    async def authorisation(self, authorisation: Authorisation) -> Authorisation:
+        async with self.database.read() as session:
+            return await sales.get_authorisation(session, self.world.actor.scope, authorisation.id)
+
+    async def balance_fen(self, purpose: Purpose) -> int:
+        """Of the merchant's or the station's account, on the side where it is normally positive."""
+        merchants = {Purpose.CHANNEL_RECEIVABLE, Purpose.SUSPENSE_OVER, Purpose.REFUND_IN_TRANSIT}
+        owner = self.world.station.id
+        if purpose in merchants:
+            owner = merchant_owner(Tender.WECHAT, self.merchant)
+        async with self.database.read() as session:
+            debit = await ledger.account_balance_fen(session, Account(OPERATOR, purpose, owner), OPERATOR)
+        return debit if purpose in {Purpose.CHANNEL_RECEIVABLE, Purpose.CASH_ON_HAND} else -debit
+
+    async def channel_fen(self) -> int:
+        """What the channel says it owes this merchant: paid, less given back."""
+        answer = await self.control.get("/_control/totals")
+        mine = answer.json()["merchants"][self.merchant]
+        return int(mine["paid_fen"] - mine["refunded_fen"] - mine["reversed_fen"])
+
+    async def in_flight(self) -> list[object]:
+        """Payments without an end, refunds without an answer, permissions without their money."""
+        async with self.database.read() as session:
+            scope = self.world.actor.scope
+            listed = await payments.list_payments(session, scope, before=None, limit=500, state=None)
+            refunds = await payments.refunds_of_many(session, [each.id for each in listed])
+            standing = await sales.live_authorisations_many(
+                session, [each.id for each in self.world.nozzles.values()]
+            )
+            unsettled = [each for each in await self.world_sales(session) if each.state is SaleState.PAYING]
+        return [
+            *(each for each in listed if each.state in LIVE),
+            *(each for of in refunds.values() for each in of if each.state is RefundState.OPEN),
+            *(each for each in standing.values() if each.state is AuthorisationState.AWAITING),
+            *unsettled,
+        ]
+
+    async def world_sales(self, session: Any) -> list[Sale]:
+        return await sales.list_sales(session, self.world.actor.scope, sales.SaleFilter(limit=200))
+
+    async def violations(self) -> list[Violation]:
+        async with self.database.read() as session:
+            return [found for check in CHECKS for found in await check(session)]
+
+    async def settle_up(self) -> None:
+        """The end of every story: quiet, then the books agree with themselves and with the channel's."""
+        await self.quiet()
+        assert await self.violations() == []
+        assert await self.balance_fen(Purpose.CHANNEL_RECEIVABLE) == await self.channel_fen()
+        assert await self.balance_fen(Purpose.SUSPENSE_OVER) == 0
+
+
+async def _number(session: WriteSession) -> outbox.Numbered:
+    return await outbox.number_many(
+        session, limit=500, sender="test", lease=timedelta(seconds=10), sent_at_once=True
+    )
+
+
+@asynccontextmanager
+async def open_shop(database: Database, waits: Waits | None = None) -> AsyncIterator[Shop]:
+    clock, chance = database.clock, SeededRandom("shop")
+    shops: list[Shop] = []
+
+    async def notify(request: httpx.Request) -> httpx.Response:
+        """The notification's way in, as the route does it."""
+        merchant = request.url.path.rsplit("/", 1)[1]
+        headers, body = request.headers, request.content
+        reply = await flows.take_notice(shops[0].desk, Tender.WECHAT, merchant, headers, body)
+        if reply is None:
+            return httpx.Response(404)
+        return httpx.Response(reply.status, content=reply.body)
+
+    simulator = WeChatPaySimulator(
+        _platform(),
+        clock,
+        chance.branch("simulator"),
+        SimulatorSettings(reverse_age_min_s=15),
+        transport=httpx.MockTransport(notify),
+    )
+    wire = Wire(simulator)
+    config = read_merchant_json(to_json(_made_keys().merchant_files[0]).decode())
+    channel = WeChatChannel(config, clock, chance.branch("driver"), wire)
+    channels = Channels(PUBLIC_URL, [(OPERATOR, channel)])
+    control = httpx.AsyncClient(transport=httpx.ASGITransport(simulator.app), base_url=CHANNEL_URL)
+    desk = flows.Desk(database, channels, waits or Waits())
+    shop = Shop(await world.build(database), desk, simulator, wire, control)
+    shops.append(shop)
+    await shop.fault("notice_hold", times=None)
+    try:
+        yield shop
+    finally:
+        await channels.close()
+        await control.aclose()
+        await simulator.close()
