@@ -1,4 +1,4 @@
-"""Each seed draws its own weather and its own disasters; when they end, nothing is missing and nothing twice."""
+"""Each seed draws its own weather and disasters; when they end, nothing is missing and nothing twice."""
 
 import random
 from functools import partial
