@@ -25,16 +25,17 @@ INBOX = InboxRow.__table__.c
 KEY = (INBOX.device_id, INBOX.incarnation, INBOX.mid)
 IDS_MAX = 1_000
 
+# MariaDB's driver sends many rows in one statement only where VALUES holds nothing but placeholders.
 # A message stored before is no error and no work: its unique key is met, and nothing happens.
 INSERT = {
     "sqlite": (
         "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
-        "format, body, received_at, state, tries) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0) "
+        "format, body, received_at, state, tries) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
     ),
     "mysql": (
         "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
-        "format, body, received_at, state, tries) VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,0) "
+        "format, body, received_at, state, tries) VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s) "
         "ON DUPLICATE KEY UPDATE mid = mid"
     ),
     "postgresql": (
@@ -67,6 +68,7 @@ async def insert_messages_many(
             message.body,
             to_micros(message.received_at),
             state.value,
+            0,
         )
         for message in messages
     ]
@@ -74,7 +76,7 @@ async def insert_messages_many(
     statement = INSERT[session.dialect]
     if session.dialect == "postgresql":
         columns = [list(column) for column in zip(*rows, strict=True)]
-        await session.connection.exec_driver_sql(statement, (*columns[:-1], state.value))
+        await session.connection.exec_driver_sql(statement, (*columns[:11], state.value))
     else:
         await session.connection.exec_driver_sql(statement, rows)
 
