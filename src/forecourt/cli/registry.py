@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 
 import forecourt.access.models
 import forecourt.charging.models
+import forecourt.core.bus.embedded
 import forecourt.core.bus.parking
 import forecourt.core.idempotency
 import forecourt.core.inbox

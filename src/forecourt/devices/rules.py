@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from forecourt.devices.types import CommandEvent, CommandState, DeviceKind
 
-PSK_BYTES = 16  # AES-128-GCM, suite 1 of SLP/1.
+PSK_BYTES = 32  # SLP/1 derives its traffic keys from it (docs/reference/slp.md).
 PASSWORD_BYTES = 15  # 20 characters of base64url: the longest that every OCPP 1.6 charge point takes.
 PREVIOUS_KEY_LIFE = timedelta(hours=24)
 ENROLMENT_LIFE = timedelta(minutes=10)

@@ -214,8 +214,13 @@ class ChargePoint:
         self._keep_in_touch(0)
 
     def link_down(self) -> None:
+        """Cards whose answer is lost with the link are trusted, as `show_tag` trusts them without one."""
         self.online = self.accepted = False
         self.outbox.link_lost()
+        for number, (tag, _) in list(self._waiting_tags.items()):
+            if self.connectors[number].plugged:
+                del self._waiting_tags[number]
+                self.begin(number, tag)
 
     def next_request(self) -> Outgoing | None:
         """What to send now; None while an answer is awaited, or when there is nothing to say."""

@@ -65,7 +65,7 @@ class Centre:
         headers = {} if key is None else {"Idempotency-Key": key}
         reply = await self._ask(method, API + path, body, headers)
         if reply.status == UNAUTHENTICATED and self._log_in is not None:
-            who = {"login": self._log_in.login, "password": self._log_in.password}
+            who = {"account": self._log_in.login, "password": self._log_in.password}
             _checked(await self._ask("POST", f"{API}/session", who, {}))
             reply = await self._ask(method, API + path, body, headers)
         return _checked(reply)

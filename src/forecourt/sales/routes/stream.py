@@ -73,7 +73,9 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
     items = []
     for nozzle in nozzles:
         seen = live.get(nozzle.id)
-        heard = seen is not None and (now - seen.updated_at).total_seconds() <= OFFLINE_AFTER_S
+        # A charge point tells a connector's state when it changes; a station agent tells it all the time.
+        silent_s = 0.0 if seen is None else (now - seen.updated_at).total_seconds()
+        heard = nozzle.charge_point_device_id is not None or silent_s <= OFFLINE_AFTER_S
         supply = supplies.get((nozzle.id, now))
         product = products.get(supply.product_id) if supply else None
         price = book.get(quotes[nozzle.id]) if nozzle.id in quotes else None

@@ -89,6 +89,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bootstrap_code")),
     )
     op.create_table(
+        "bus_cursor",
+        sa.Column("subscription", types.Key(80), nullable=False),
+        sa.Column("part", types.Big(), autoincrement=False, nullable=False),
+        sa.Column("position", types.Big(), nullable=False),
+        sa.Column("saved_at", types.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("subscription", "part", name=op.f("pk_bus_cursor")),
+    )
+    op.create_table(
         "bus_dead_letter",
         sa.Column("id", types.Big(), autoincrement=False, nullable=False),
         sa.Column("subscription", types.Key(80), nullable=False),
