@@ -5,17 +5,16 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import uvicorn
 from starlette.applications import Starlette
 from tests.charging.world import ChargingWorld
 
 from forecourt.charging import service
 from forecourt.charging.doors import Ocpp16Door
+from forecourt.core.http.server import HttpServer
 from forecourt.gateway.ocpp import OcppGateway, OcppLimits, registry
 from forecourt.gateway.ocpp_commands import OcppCommands
 from forecourt_kit.clock import SystemClock
 from forecourt_kit.random import SystemRandom
-from forecourt_protocols.ocpp.framing import FRAME_BYTES_MAX
 
 
 @dataclass
@@ -33,29 +32,17 @@ async def device_port(world: ChargingWorld, limits: OcppLimits | None = None) ->
     database = world.database
     door = Ocpp16Door(database, service.authorise_by_token)
     gateway = OcppGateway(door, registry(database), SystemClock(), SystemRandom(), limits)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Starlette(routes=gateway.routes),
-            host="127.0.0.1",
-            port=0,
-            ws="websockets-sansio",
-            ws_max_size=FRAME_BYTES_MAX,
-            lifespan="off",
-            log_config=None,
-            timeout_graceful_shutdown=5,
-        )
-    )
+    server = HttpServer(Starlette(routes=gateway.routes), host="127.0.0.1", port=0, websockets=True)
     commands = OcppCommands(database, gateway, door)
     with contextlib.suppress(asyncio.CancelledError):
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(server.run())
         while not server.started:
             await asyncio.sleep(0.01)
         sending = asyncio.create_task(commands.run())
-        port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield DevicePort(f"ws://127.0.0.1:{port}/ocpp", gateway, commands)
+            yield DevicePort(f"ws://127.0.0.1:{server.port}/ocpp", gateway, commands)
         finally:
             sending.cancel()
             await gateway.close()
-            server.should_exit = True
+            server.stop()
             await serving

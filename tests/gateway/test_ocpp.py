@@ -19,6 +19,7 @@ from forecourt.charging import queries
 from forecourt.charging.types import TransactionState
 from forecourt.core.db import Database
 from forecourt.core.errors import Unavailable
+from forecourt.core.http.server import CONNECTIONS_PER_IP_MAX
 from forecourt.devices import queries as device_queries
 from forecourt.devices import service as devices
 from forecourt.devices.types import CommandKind, CommandState
@@ -131,6 +132,13 @@ class TestHandshake:
         async with charge_point(port, world, uri=uri, subprotocols=["ocpp2.0.1", "ocpp1.6"]) as socket:
             assert socket.subprotocol == "ocpp1.6"
             assert (await ask(socket, "BootNotification", BOOT))[2]["status"] == "Accepted"
+
+    async def test_a_charge_point_that_comes_back_for_ever_is_let_in_every_time(
+        self, port: DevicePort, world: ChargingWorld
+    ) -> None:
+        for _ in range(CONNECTIONS_PER_IP_MAX + 5):
+            async with charge_point(port, world) as socket:
+                assert socket.subprotocol == "ocpp1.6"
 
     async def test_above_the_limit_of_connections_it_is_503(self, world: ChargingWorld) -> None:
         async with device_port(world, OcppLimits(connections_max=0)) as port:

@@ -56,7 +56,7 @@ async def test_every_session_is_delivered_once_or_waits_for_a_person(
             await until(lambda: point.accepted)
             for turn in range(ROUNDS):
                 await asyncio.gather(charge(up, 1, 1_000 + turn), charge(up, 2, 2_000 + turn))
-            await until(lambda: point.accepted and not point.outbox.kept)
+            await until(lambda: point.accepted and not len(point.outbox))
     async with world.database.read() as session:
         rows = await queries.list_transactions(session, world.actor.scope, None, 200, None)
         strays = await queries.list_stray_stops(session, world.actor.scope, 200)

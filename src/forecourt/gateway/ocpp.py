@@ -328,11 +328,9 @@ class OcppGateway:
                 self._count("unavailable")
                 await connection.close(TRY_AGAIN_LATER)
                 return
-            except (RuntimeError, OSError, TimeoutError) as gone:
+            except NotConnected as gone:
                 self._count("lost")
-                log.info(
-                    "a charge point is gone", extra={"device_id": connection.ref.device_id, "why": str(gone)}
-                )
+                log.info("a charge point is gone", extra={"why": str(gone)})
                 await connection.close(NORMAL)
                 return
 
