@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests import services
 from tests.services import Engine
 
@@ -16,6 +17,10 @@ from forecourt_kit.ids import TimeOrderedIds
 from forecourt_kit.random import SeededRandom
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai, a Sunday.
+# How long an example takes says how busy the machine is, not whether the rule holds.
+settings.register_profile("forecourt", deadline=None)
+settings.register_profile("soak", deadline=None, max_examples=3_000)
+settings.load_profile("forecourt")
 ON_EACH_ENGINE = [
     pytest.param("sqlite"),
     pytest.param("mariadb", marks=pytest.mark.mariadb),

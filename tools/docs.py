@@ -55,16 +55,18 @@ def findings(root: Path) -> Iterator[str]:
             yield f"{name}:1: a decision record is named 0001-what-was-decided.md"
         for number, line in prose(text):
             for match in LINK.finditer(CODE.sub("", line)):
-                if problem := broken(page, match["target"], texts):
+                if problem := broken(root, page, match["target"], texts):
                     yield f"{name}:{number}: {problem}"
 
 
-def broken(page: Path, target: str, texts: dict[Path, str]) -> str | None:
-    """What is wrong with a link; links that leave the repository are not followed."""
+def broken(root: Path, page: Path, target: str, texts: dict[Path, str]) -> str | None:
+    """What is wrong with a link; links to other sites are not followed."""
     if re.match(r"^[a-z][a-z0-9+.-]*:", target) or target.startswith("//"):
         return None
     path, _, anchor = unquote(target).partition("#")
     file = page if not path else (page.parent / path).resolve()
+    if not file.is_relative_to(root.resolve()):
+        return f"link to {target}: it leads out of the repository"
     if not file.exists():
         return f"link to {target}: there is no such file"
     if anchor and file.suffix == ".md":

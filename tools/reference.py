@@ -142,7 +142,7 @@ def subscriptions() -> list[Subscription]:
     return [
         value
         for module in modules(ROOT)
-        for value in vars(sys.modules[module]).values()
+        for value in vars(importlib.import_module(module)).values()
         if isinstance(value, Subscription)
     ]
 

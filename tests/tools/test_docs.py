@@ -42,6 +42,7 @@ def test_links_that_lead_somewhere_are_fine(root: Path, link: str) -> None:
         ("![a](picture.png)", "no such file"),
         ("[a](../README.md#absent)", "no such heading"),
         ("[a](#absent)", "no such heading"),
+        ("[a](../../outside.md)", "out of the repository"),
     ],
 )
 def test_links_that_lead_nowhere_are_found(root: Path, link: str, said: str) -> None:

@@ -243,7 +243,7 @@ class TestTree:
         assert self.rules(root) == ["feature"]
 
     @pytest.mark.parametrize(
-        "target", ["./store", "@/features/sales/store", "../../shared/x", "vue", "@/ui/Button"]
+        "target", ["./store", "@/features/sales/store", "../../common/x", "vue", "@/ui/Button"]
     )
     def test_a_feature_imports_itself_and_what_is_shared(self, root: Path, target: str) -> None:
         self.plant(
