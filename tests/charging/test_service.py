@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Update, update
 from tests.charging.world import ChargingWorld, open_world
 
 from forecourt.charging import queries, service
@@ -16,6 +17,7 @@ from forecourt.charging.errors import (
     TransactionEnded,
     TransactionNotFound,
 )
+from forecourt.charging.models import TransactionRow
 from forecourt.charging.types import (
     Boot,
     ConnectorStatus,
@@ -366,3 +368,26 @@ class TestTokens:
         assert (await world.start(connector=2)).permit.verdict is Verdict.CONCURRENT
         clock.advance(60)
         assert (await world.start(connector=1)).permit.verdict is Verdict.ACCEPTED
+
+
+class TestVerify:
+    async def found(self, world: ChargingWorld) -> list[tuple[str, str]]:
+        async with world.database.read() as session:
+            told = [each for check in queries.CHECKS for each in await check(session)]
+        return [(each.check, each.detail) for each in told]
+
+    async def plant(self, world: ChargingWorld, statement: Update) -> None:
+        async with world.database.write() as session:
+            await session.run(statement)
+
+    async def test_each_planted_violation_is_named(self, world: ChargingWorld) -> None:
+        started = await world.start(meter_wh=0)
+        await world.stop(started.transaction_id, 1_000)
+        await world.start(connector=2)
+        assert await self.found(world) == []
+        await self.plant(world, update(TransactionRow).values(meter_start_wh=10))
+        assert await self.found(world) == [("charging.delivered", "other meter readings than its delivery")]
+        await self.plant(world, update(TransactionRow).values(meter_start_wh=0, delivery_id=None))
+        assert await self.found(world) == [("charging.delivered", "no delivery")]
+        await self.plant(world, update(TransactionRow).values(state="open", connector_number=1))
+        assert await self.found(world) == [("charging.one_session", "2 open sessions")]

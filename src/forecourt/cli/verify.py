@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forecourt.charging import queries as charging
 from forecourt.core.db import Database
 from forecourt.core.verify import Check, Violation
 from forecourt.deliveries import queries as deliveries
@@ -10,7 +11,13 @@ from forecourt.ledger import queries as ledger
 from forecourt.payments import queries as payments
 from forecourt.sales import queries as sales
 
-CHECKS: tuple[Check, ...] = (*ledger.CHECKS, *deliveries.CHECKS, *payments.CHECKS, *sales.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *ledger.CHECKS,
+    *deliveries.CHECKS,
+    *charging.CHECKS,
+    *payments.CHECKS,
+    *sales.CHECKS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class LiveReadings:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._door = StationDoor(self._show)
+        self._door = StationDoor(self.show)
         self._waiting: list[InboxMessage] = []
 
     def take(self, messages: Sequence[InboxMessage]) -> None:
@@ -59,7 +59,7 @@ class LiveReadings:
             except Unavailable as away:
                 log.warning("live readings dropped", extra={"why": away.detail, "readings": len(messages)})
 
-    def _show(self, operator_id: int, nozzles: Sequence[LiveNozzle]) -> None:
+    def show(self, operator_id: int, nozzles: Sequence[LiveNozzle]) -> None:
         for nozzle in nozzles:
             self._host.hub.publish_live(LIVE_TOPIC, operator_id, nozzle.as_update())
 
@@ -72,7 +72,7 @@ async def work(host: Host) -> None:
     slp_host, slp_port = address_of(host.settings.slp)
     udp = UdpReceiver(slp, slp_host, slp_port, datagrams_per_turn_max=limits.datagrams_per_turn_max)
     tcp = TcpReceiver(slp, limits)
-    door = Ocpp16Door(host.database, authorise_charge)
+    door = Ocpp16Door(host.database, authorise_charge, live.show)
     ocpp = OcppGateway(door, registry(host.database), host.ports.clock, host.ports.random)
     ocpp_host, ocpp_port = address_of(host.settings.devices)
     server = HttpServer(Starlette(routes=ocpp.routes), host=ocpp_host, port=ocpp_port, websockets=True)

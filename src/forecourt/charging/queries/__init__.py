@@ -1,6 +1,10 @@
 """Every statement about charge points, sessions, meter values and id tags."""
 
-from forecourt.charging.queries.checks import check_ended_are_delivered, check_one_session_a_connector
+from forecourt.charging.queries.checks import (
+    CHECKS,
+    check_ended_are_delivered,
+    check_one_session_a_connector,
+)
 from forecourt.charging.queries.points import (
     add_charge_point,
     connections_many,
@@ -34,6 +38,7 @@ from forecourt.charging.queries.stray_stops import insert_stray_stop, list_stray
 from forecourt.charging.queries.tokens import get_token, insert_token, list_tokens, token_by_tag, update_token
 
 __all__ = [
+    "CHECKS",
     "add_charge_point",
     "add_samples",
     "charges_elsewhere",

@@ -1,52 +1,51 @@
 """What `forecourt verify` asks of charging."""
 
-from collections.abc import Iterable
-from typing import Any
-
 from sqlalchemy import func, select
 
-from forecourt.charging.models import (
-    TransactionRow,
-)
+from forecourt.charging.models import TransactionRow
 from forecourt.charging.queries.sessions import TRANSACTION, transaction_of
-from forecourt.charging.types import (
-    TransactionState,
-)
+from forecourt.charging.rules import delivered_e4
+from forecourt.charging.types import E4_PER_WH, Transaction, TransactionState
 from forecourt.core.db import ReadSession
-from forecourt.core.verify import VIOLATIONS_MAX, Violation
+from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.deliveries import queries as deliveries
+from forecourt.deliveries.types import Delivery
 
-LOOKED_UP_MAX = 500  # Rows asked for in one statement.
+PAGE_ROWS = 500
 
 
 async def check_ended_are_delivered(session: ReadSession) -> list[Violation]:
     """Every ended session has its one delivery, with the meter's readings and what lies between them."""
+    violations: list[Violation] = []
+    last = 0
     ended = select(*TRANSACTION).where(TransactionRow.state == TransactionState.ENDED)
-    rows = [transaction_of(row) for row in await session.all(ended.order_by(TransactionRow.id))]
-    found = await _deliveries_many(session, [row.delivery_id for row in rows if row.delivery_id is not None])
-    violations = []
-    for row in rows:
-        delivery = found.get(row.delivery_id or 0)
-        if delivery is None or delivery.ended_at != row.ended_at or row.meter_stop_wh is None:
-            violations.append(
-                Violation(check="charging.delivered", subject=str(row.id), detail="no delivery")
-            )
-        elif (delivery.totalizer_before_e4, delivery.totalizer_after_e4) != (
-            row.meter_start_wh * 10,
-            row.meter_stop_wh * 10,
-        ):
-            violations.append(
-                Violation(check="charging.delivered", subject=str(row.id), detail="other meter readings")
-            )
+    ended = ended.order_by(TransactionRow.id).limit(PAGE_ROWS)
+    while len(violations) < VIOLATIONS_MAX:
+        page = [transaction_of(row) for row in await session.all(ended.where(TransactionRow.id > last))]
+        if not page:
+            break
+        last = page[-1].id
+        ids = [each.delivery_id for each in page if each.delivery_id is not None]
+        found = await deliveries.deliveries_many(session, ids)
+        violations += [
+            Violation(check="charging.delivered", subject=str(each.id), detail=wrong)
+            for each in page
+            if (wrong := _wrong(each, found.get(each.delivery_id or 0))) is not None
+        ]
     return violations[:VIOLATIONS_MAX]
 
 
-async def _deliveries_many(session: ReadSession, ids: Iterable[int]) -> dict[int, Any]:
-    wanted = sorted(set(ids))
-    found: dict[int, Any] = {}
-    for start in range(0, len(wanted), LOOKED_UP_MAX):
-        found |= await deliveries.deliveries_many(session, wanted[start : start + LOOKED_UP_MAX])
-    return found
+def _wrong(row: Transaction, delivery: Delivery | None) -> str | None:
+    if delivery is None or row.meter_stop_wh is None:
+        return "no delivery"
+    registers = (row.meter_start_wh * E4_PER_WH, row.meter_stop_wh * E4_PER_WH)
+    if (delivery.totalizer_before_e4, delivery.totalizer_after_e4) != registers:
+        return "other meter readings than its delivery"
+    if delivery.quantity_e4 != delivered_e4(row.meter_start_wh, row.meter_stop_wh):
+        return "another quantity than its delivery"
+    if delivery.operator_id != row.operator_id:
+        return "a delivery of another operator"
+    return None
 
 
 async def check_one_session_a_connector(session: ReadSession) -> list[Violation]:
@@ -66,3 +65,6 @@ async def check_one_session_a_connector(session: ReadSession) -> list[Violation]
         )
         for row in rows
     ]
+
+
+CHECKS: tuple[Check, ...] = (check_ended_are_delivered, check_one_session_a_connector)
