@@ -1,11 +1,11 @@
 """A station that takes WeChat Pay, in virtual time: the world, the simulated channel, and the worker's steps.
 
-Nothing moves by itself: a test says when a notification is delivered, when the worker looks, when time passes.
+Nothing moves by itself: a test says when a notification arrives, when the worker looks, when time passes.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,12 +26,28 @@ from forecourt.core.db import Database, WriteSession
 from forecourt.core.idempotency import Ask
 from forecourt.core.verify import Violation
 from forecourt.deliveries import queries as delivery_queries
+from forecourt.deliveries import service as deliveries
+from forecourt.deliveries.types import NozzleReading, NozzleState
+from forecourt.devices import queries as device_queries
+from forecourt.devices import service as devices
+from forecourt.devices.types import Command, CommandKind, DeviceKind
 from forecourt.ledger import jobs as ledger_jobs
 from forecourt.ledger import queries as ledger
-from forecourt.ledger.types import Account, Purpose, merchant_owner
+from forecourt.ledger.types import Account, Purpose, Wallet, merchant_owner
 from forecourt.payments import flows, jobs
 from forecourt.payments import queries as payments
-from forecourt.payments.types import LIVE, Attempt, Payment, Product, Refund, RefundState, Tender, Waits
+from forecourt.payments import service as payment_service
+from forecourt.payments.types import (
+    LIVE,
+    Answer,
+    Attempt,
+    Payment,
+    Product,
+    Refund,
+    RefundState,
+    Tender,
+    Waits,
+)
 from forecourt.sales import jobs as sales_jobs
 from forecourt.sales import queries as sales
 from forecourt.sales import service
@@ -47,8 +63,15 @@ from forecourt.sales.types import (
 from forecourt_kit.clock import ManualClock
 from forecourt_kit.price import Preset
 from forecourt_kit.random import SeededRandom
-from forecourt_simulators.channels.wechat import PlatformKeys, SimulatorSettings, WeChatPaySimulator, make_keys
+from forecourt_simulators.channels.wechat import (
+    PlatformKeys,
+    SimulatorSettings,
+    WeChatPaySimulator,
+    make_keys,
+)
 from forecourt_simulators.channels.wechat.book import Notice
+from forecourt_simulators.channels.wechat.book import Refund as ChannelRefund
+from forecourt_simulators.channels.wechat.book import RefundState as ChannelRefundState
 from forecourt_simulators.channels.wechat.keys import MadeKeys
 from forecourt_simulators.channels.wechat.seal import to_json
 
@@ -194,6 +217,13 @@ class Shop:
     async def end(self, attempt: Attempt) -> Payment:
         return await flows.end(self.desk, self.world.actor, attempt.payment_id)
 
+    async def intend_code(self, sale: Sale, code: str = PAYER_CODE) -> Attempt:
+        """Charge a code and hear what the cut lets us hear; the order as it stands then."""
+        attempt = await self.intend(sale, Product.CODE)
+        with suppress(Killed):
+            await flows.start(self.desk, self.world.actor, attempt, code)
+        return await self.attempt(attempt)
+
     async def pay_cash(self, sale: Sale, amount_fen: int | None = None) -> Receipt:
         self.keys_used += 1
         checkout = Checkout(
@@ -240,6 +270,47 @@ class Shop:
         await flows.start(self.desk, self.world.actor, attempt)
         return awaiting, attempt
 
+    async def apply(self, attempt: Attempt, answer: Answer) -> Payment:
+        """An answer that comes in by another way, at a time of its own."""
+        actor = self.world.actor
+        return await self.database.transact(
+            payment_service.apply_answer, actor, attempt.id, answer, self.desk.waits
+        )
+
+    # The station.
+
+    async def agent(self) -> int:
+        """Give the station its agent: commands are queued for it from now on."""
+        made = await self.database.transact(
+            devices.register_device,
+            self.world.actor,
+            world.VAULT,
+            SeededRandom("agent"),
+            station_id=self.world.station.id,
+            kind=DeviceKind.STATION_AGENT,
+            name="agent",
+        )
+        return made.device.id
+
+    async def commands_due(self, device_id: int) -> list[Command]:
+        async with self.database.read() as session:
+            return await device_queries.commands_due(session, limit=50, device_ids=[device_id])
+
+    async def answer_command(self, device_id: int, kind: CommandKind, *, done: bool) -> None:
+        """The device answers its one command of this kind."""
+        (command,) = [each for each in await self.commands_due(device_id) if each.kind is kind]
+        await self.database.transact(devices.answer_command, device_id, command.id, done=done, error="x")
+
+    async def nozzle_flows(self, product: str) -> None:
+        reading = NozzleReading(
+            operator_id=OPERATOR,
+            station_id=self.world.station.id,
+            nozzle_number=self.world.nozzles[product].number,
+            state=NozzleState.FUELLING,
+            at=self.clock.now(),
+        )
+        await self.database.transact(deliveries.read_nozzles, [reading])
+
     # Payers and the channel.
 
     async def do(self, path: str, **content: Any) -> dict[str, Any]:
@@ -261,6 +332,12 @@ class Shop:
     def unheard(self) -> list[Notice]:
         """Notifications that nobody has acknowledged yet."""
         return [each for each in self.simulator.book.notices.values() if not each.is_over]
+
+    async def give_notice_anew(self, refund: ChannelRefund) -> None:
+        """The channel has repaired a refund, and tells it."""
+        refund.state, refund.settles_as = ChannelRefundState.PROCESSING, ChannelRefundState.SUCCESS
+        refund.polls_left = None
+        self.simulator.settle_refund(refund)
 
     async def notify_all(self) -> None:
         for notice in self.unheard():
@@ -348,6 +425,10 @@ class Shop:
     async def authorisation(self, authorisation: Authorisation) -> Authorisation:
         async with self.database.read() as session:
             return await sales.get_authorisation(session, self.world.actor.scope, authorisation.id)
+
+    async def wallet(self, member_id: int) -> Wallet:
+        async with self.database.read() as session:
+            return await ledger.wallet(session, self.world.actor.scope, OPERATOR, member_id)
 
     async def balance_fen(self, purpose: Purpose) -> int:
         """Of the merchant's or the station's account, on the side where it is normally positive."""

@@ -269,7 +269,7 @@ class TestTwoPayers:
         for qr in qrs:
             await shop.payer_pays(qr)
         await asyncio.gather(*(shop.notify(qr) for qr in qrs))
-        paid = [message for message in (await shop.unheard_messages())]
+        paid = await shop.unheard_messages()
         await asyncio.gather(*(shop.hear(each) for each in paid))
         await shop.quiet()
 
