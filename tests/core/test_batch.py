@@ -50,6 +50,11 @@ class TestSubmit:
         assert await batch.submit(1) == 2
         assert verb.sets == [[1]]
 
+    async def test_whoever_submits_again_at_once_is_not_forgotten(self, toys: Database) -> None:
+        batch: Batcher[int, int] = Batcher(toys, Recorder(), flights_max=1)
+        async with asyncio.timeout(30):
+            assert [await batch.submit(number) for number in range(1, 6)] == [2, 4, 6, 8, 10]
+
     async def test_a_refused_one_fails_alone(self, toys: Database) -> None:
         batch: Batcher[int, int] = Batcher(toys, Recorder())
         outcomes = await asyncio.gather(*(batch.submit(n) for n in (1, -1, 2)), return_exceptions=True)

@@ -37,6 +37,7 @@ class Batcher(Generic[C, O]):
         self._flights_max = 1 if database.dialect == "sqlite" else flights_max
         self._waiting: deque[tuple[C, asyncio.Future[O]]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
+        self._flying = 0  # Of these, how many still look for waiting commands.
 
     async def submit(self, command: C) -> O:
         """Run `command` with others of its moment. Raises its own refusal; returns once it is durable."""
@@ -45,7 +46,7 @@ class Batcher(Generic[C, O]):
             raise TooManyRequests(waiting=len(self._waiting))
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
-        if len(self._flights) < self._flights_max:
+        if self._flying < self._flights_max:
             self._take_off()
         return await future
 
@@ -55,16 +56,21 @@ class Batcher(Generic[C, O]):
             await asyncio.wait(self._flights)
 
     def _take_off(self) -> None:
+        self._flying += 1
         task = asyncio.get_running_loop().create_task(self._fly())
         self._flights.add(task)
         task.add_done_callback(self._flights.discard)
 
     async def _fly(self) -> None:
-        await asyncio.sleep(0)  # Requests that arrived in the same turn of the loop share this batch.
-        while self._waiting:
-            size = min(len(self._waiting), self._commands_max)
-            flight = [self._waiting.popleft() for _ in range(size)]
-            await self._run(flight)
+        try:
+            await asyncio.sleep(0)  # Requests that arrived in the same turn of the loop share this batch.
+            while self._waiting:
+                size = min(len(self._waiting), self._commands_max)
+                flight = [self._waiting.popleft() for _ in range(size)]
+                await self._run(flight)
+        finally:
+            # Not when the task is seen to be done: whoever was answered last may submit before that.
+            self._flying -= 1
 
     async def _run(self, flight: list[tuple[C, asyncio.Future[O]]]) -> None:
         try:
