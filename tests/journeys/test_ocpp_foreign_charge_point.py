@@ -4,7 +4,7 @@
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,9 +21,16 @@ from forecourt.charging.types import Transaction, TransactionState
 from forecourt.core.db import Database
 from forecourt.deliveries import queries as deliveries
 from forecourt.deliveries.types import DeliveryState, NozzleState
-from forecourt.devices import service as devices
-from forecourt.devices.types import CommandKind
+from forecourt.ledger import queries as ledger
+from forecourt.payments import service as payments
+from forecourt.pricing import service as pricing
+from forecourt.sales import queries as sale_queries
+from forecourt.sales import service as sales
+from forecourt.sales.doors import authorise_charge
+from forecourt.sales.types import AuthorisationKind, SaleState
 from forecourt_kit.clock import ManualClock
+from forecourt_kit.ids import to_public
+from forecourt_kit.price import Preset, PresetKind
 
 BEGUN = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)  # When the tests' clock begins.
 
@@ -153,23 +160,103 @@ class TestTheOcppPackagesClient:
         assert delivery.detail["stop_reason"] == "EVDisconnected"
         assert await nozzle_state(world) is NozzleState.OFFLINE
 
-    async def test_started_and_stopped_from_afar(self, port: DevicePort, world: ChargingWorld) -> None:
-        async with foreign(port, world) as point:
+
+class TestPaidLikeALitre:
+    """A payer is bound to the connector; the charge point is started, stopped at the limit, and paid for."""
+
+    async def test_started_from_afar_stopped_at_the_limit_paid_from_the_wallet(
+        self, world: ChargingWorld, clock: ManualClock
+    ) -> None:
+        member_id = await funded_member(world, 100_00)
+        await priced(world, 12_000)
+        wish = sales.Wish(
+            nozzle_id=world.nozzles[0].id,
+            kind=AuthorisationKind.BOUND,
+            preset=Preset(PresetKind.FULL),
+            limit_fen=30_00,
+        )
+        granted = await world.database.transact(sales.authorise_wallet, world.actor, wish, member_id)
+        async with device_port(world, authorise=authorise_charge) as port, foreign(port, world) as point:
             await point.call(
                 call.BootNotification(charge_point_model="Wallbox", charge_point_vendor="Others")
             )
-            await world.database.transact(
-                devices.queue_for_nozzle,
-                nozzle_id=world.nozzles[0].id,
-                kind=CommandKind.REMOTE_START,
-                body={"authorisation_id": "01jd3x5c8mqr7"},
-                expires_at=world.database.clock.now() + timedelta(minutes=5),
+            await until(port, lambda: bool(point.asked))
+            (started,) = point.asked
+            assert started == {"id_tag": to_public(granted.id), "connector_id": 1}
+            begun = await point.call(
+                call.StartTransaction(
+                    connector_id=1, id_tag=started["id_tag"], meter_start=0, timestamp=BEGUN.isoformat()
+                )
             )
+            assert begun.id_tag_info["status"] == "Accepted"
+            for minutes, wh in ((10, 20_000), (20, 25_000)):
+                assert len(point.asked) == 1
+                await point.call(
+                    call.MeterValues(
+                        connector_id=1,
+                        transaction_id=begun.transaction_id,
+                        meter_value=[register(BEGUN + timedelta(minutes=minutes), wh)],
+                    )
+                )
+            await until(port, lambda: len(point.asked) == 2)
+            assert point.asked[1] == {"transaction_id": begun.transaction_id}
+            clock.advance(1_800)
+            await point.call(
+                call.StopTransaction(
+                    meter_stop=25_000,
+                    timestamp=(BEGUN + timedelta(minutes=21)).isoformat(),
+                    transaction_id=begun.transaction_id,
+                    reason="Remote",
+                )
+            )
+        (ended,) = await sessions(world)
+        assert ended.authorisation_id == granted.id
+        (sale_id,) = await world.database.transact(sales.open_many, world.actor, [ended.delivery_id or 0])
+        async with world.database.read() as session:
+            sale = await sale_queries.get_sale(session, world.actor.scope, sale_id)
+            wallet = await ledger.wallet(session, world.actor.scope, world.ref.operator_id, member_id)
+            checks = (*ledger.CHECKS, *deliveries.CHECKS, *queries.CHECKS, *sale_queries.CHECKS)
+            violations = [each for check in checks for each in await check(session)]
+        assert (sale.unit, sale.due_fen, sale.state, sale.tenders) == (
+            "kWh",
+            30_00,
+            SaleState.PAID,
+            ("wallet",),
+        )
+        assert (wallet.principal_fen, wallet.held_fen) == (70_00, 0)
+        assert violations == []
+
+
+async def funded_member(world: ChargingWorld, principal_fen: int) -> int:
+    member_id = await world.member()
+    await world.database.transact(
+        payments.top_up_cash,
+        world.actor,
+        operator_id=world.ref.operator_id,
+        station_id=world.station_id,
+        member_id=member_id,
+        amount_fen=principal_fen,
+        bonus_fen=0,
+    )
+    return member_id
+
+
+async def priced(world: ChargingWorld, unit_price_e4: int) -> None:
+    await world.database.transact(
+        pricing.set_price,
+        world.actor,
+        station_id=world.station_id,
+        product_id=world.product_id,
+        unit_price_e4=unit_price_e4,
+        valid_from=None,
+    )
+
+
+async def until(port: DevicePort, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
             port.commands.wake()
-            async with asyncio.timeout(10):
-                while not point.asked:
-                    await asyncio.sleep(0.01)
-        assert point.asked == [{"id_tag": "01jd3x5c8mqr7", "connector_id": 1}]
+            await asyncio.sleep(0.01)
 
 
 class TestTestOcpp:

@@ -50,9 +50,9 @@ async def open_host(settings: Settings, ports: Ports) -> AsyncIterator[Host]:
     ports.disk.make_directory(settings.data_dir, 0o700)
     ids = TimeOrderedIds(ports.clock, ports.random, settings.node or None)
     database = Database.open(settings.database, ports.clock, ids, ports.random)
-    bus = open_bus(settings.bus_url, database)
-    cache = open_cache(settings.cache_url, ports.clock)
-    transport = open_transport(settings.bus_url, settings.cache_url)
+    bus = open_bus(settings.bus_url, database, prefix=settings.namespace)
+    cache = open_cache(settings.cache_url, ports.clock, prefix=settings.namespace)
+    transport = open_transport(settings.bus_url, settings.cache_url, prefix=settings.namespace)
     passwords = Passwords(ports.random)
     try:
         yield Host(

@@ -25,6 +25,9 @@ class Settings:
         EMBEDDED, doc="embedded (one process only) or amqp://USER:PASSWORD@HOST/VHOST for RabbitMQ."
     )
     cache_url: str = setting(MEMORY, doc="memory, or redis://HOST:PORT/DB in front of which memory stands.")
+    namespace: str = setting(
+        "forecourt", doc="Prefix of every queue, exchange and key, so that installations may share a service."
+    )
     http: str = setting("127.0.0.1:8000", doc="HOST:PORT of the API and the screens.")
     slp: str = setting("127.0.0.1:7100", doc="HOST:PORT of SLP/1 for station agents, UDP and TCP.")
     devices: str = setting(
