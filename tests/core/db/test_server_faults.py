@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from tests import services
 from tests.core.toys import ToyEntry
 from tests.private_servers import PrivateMariaDB, PrivatePostgreSQL
 
 from forecourt.core.db import Database, WriteSession, insert_new
+from forecourt.core.db import database as database_module
 from forecourt.core.errors import Unavailable
 from forecourt_kit.clock import SystemClock
 from forecourt_kit.ids import TimeOrderedIds
@@ -80,3 +81,45 @@ async def test_killed_under_writers_and_started_again(
     assert len(refused) >= KILLS
     assert acknowledged <= set(stored)
     assert len(stored) == len(set(stored))
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ],
+)
+async def test_a_server_that_falls_silent_is_given_up(
+    toys: Database, monkeypatch: pytest.MonkeyPatch, chance: SeededRandom
+) -> None:
+    """The line is up and nobody answers: 503 within the limit, and the pool is whole when the line is."""
+    parsed = make_url(toys.engine.url.render_as_string(hide_password=False))
+    silent = asyncio.Event()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if not silent.is_set():
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other_reader, other_writer = await asyncio.open_connection(parsed.host, parsed.port)
+        await asyncio.gather(forward(reader, other_writer), forward(other_reader, writer))
+
+    line = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = line.sockets[0].getsockname()[1]
+    family = "postgresql" if toys.dialect == "postgresql" else "mysql"
+    url = parsed.set(drivername=family, host="127.0.0.1", port=port).render_as_string(hide_password=False)
+    database = Database.open(url, toys.clock, toys.ids, chance)
+    await database.transact(book, "before")
+    monkeypatch.setattr(database_module, "UNIT_TIMEOUT_S", 0.5)
+    silent.set()
+    with pytest.raises(Unavailable):
+        await database.transact(book, "silent")
+    silent.clear()
+    monkeypatch.undo()
+    assert await database.transact(book, "after")
+    await database.close()
+    line.close()
+    await line.wait_closed()

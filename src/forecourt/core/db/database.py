@@ -26,6 +26,7 @@ POOL_CONNECTIONS = 10
 POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 30
 NETWORK_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5  # The server gives up first, unless it is not there any more.
+UNIT_TIMEOUT_S = NETWORK_TIMEOUT_S + POOL_TIMEOUT_S  # Of one unit of work, waiting for a connection included.
 READERS_MAX = 4  # SQLite connections that only read.
 
 _SNAPSHOT: dict[Dialect, tuple[str, ...]] = {
@@ -100,7 +101,8 @@ class Database:
         assert open_transaction.get() is None, "a read inside a unit of work: use the session you hold"
         token = open_transaction.set("read")
         try:
-            async with self._reader.connect() as connection:
+            limit_s = None if snapshot else UNIT_TIMEOUT_S
+            async with asyncio.timeout(limit_s), self._reader.connect() as connection:
                 session = ReadSession(connection, self.clock, self.ids)
                 if snapshot:
                     for statement in _SNAPSHOT[session.dialect]:
@@ -119,7 +121,7 @@ class Database:
         assert open_transaction.get() is None, "a unit of work inside another"
         token = open_transaction.set("write")
         try:
-            async with self._writer.begin() as connection:
+            async with asyncio.timeout(UNIT_TIMEOUT_S), self._writer.begin() as connection:
                 session = WriteSession(
                     connection,
                     self.clock,
@@ -191,7 +193,6 @@ def _server_engine(url: URL, family: str) -> AsyncEngine:
         url = url.set(drivername="mysql+asyncmy").update_query_dict({"charset": "utf8mb4"})
         connect_args = {
             "connect_timeout": POOL_TIMEOUT_S,
-            "read_timeout": NETWORK_TIMEOUT_S,
             "init_command": f"SET SESSION max_statement_time={STATEMENT_TIMEOUT_S}, "
             "innodb_lock_wait_timeout=10, sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
         }
