@@ -58,9 +58,10 @@ from forecourt.sales.types import (
     Checkout,
     Receipt,
     Sale,
+    SaleFilter,
     SaleState,
 )
-from forecourt_kit.clock import ManualClock
+from forecourt_kit.clock import Clock, ManualClock
 from forecourt_kit.price import Preset
 from forecourt_kit.random import SeededRandom
 from forecourt_simulators.channels.wechat import (
@@ -133,6 +134,38 @@ def _step(request: httpx.Request) -> str:
     if "/refund/" in request.url.path:
         return "refund" if last == "refunds" else "query_refund"
     return {"native": "create", "codepay": "code", "close": "close", "reverse": "reverse"}.get(last, "query")
+
+
+class _CurrentClock:
+    """The clock of the test that runs now."""
+
+    def __init__(self) -> None:
+        self.clock: Clock = ManualClock()
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def monotonic_s(self) -> float:
+        return self.clock.monotonic_s()
+
+
+class _CurrentWire(httpx.AsyncBaseTransport):
+    """The wire of the test that runs now."""
+
+    def __init__(self) -> None:
+        self.wire: Wire | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert self.wire is not None
+        return await self.wire.handle_async_request(request)
+
+
+@cache
+def _channel() -> tuple[WeChatChannel, _CurrentClock, _CurrentWire]:
+    """The driver, opened once a process: checking its keys takes longer than a whole story."""
+    clock, wire = _CurrentClock(), _CurrentWire()
+    config = read_merchant_json(to_json(_made_keys().merchant_files[0]).decode())
+    return WeChatChannel(config, clock, SeededRandom("driver"), wire), clock, wire
 
 
 @cache
@@ -294,7 +327,7 @@ class Shop:
 
     async def commands_due(self, device_id: int) -> list[Command]:
         async with self.database.read() as session:
-            return await device_queries.commands_due(session, limit=50, device_ids=[device_id])
+            return await device_queries.commands_due_many(session, limit=50, device_ids=[device_id])
 
     async def answer_command(self, device_id: int, kind: CommandKind, *, done: bool) -> None:
         """The device answers its one command of this kind."""
@@ -356,6 +389,9 @@ class Shop:
 
     async def unheard_messages(self) -> list[Message]:
         """What happened and no handler has heard yet: the test tells it."""
+        async with self.database.read() as session:
+            if not await outbox.has_work(session):
+                return []
         return (await self.database.transact(_number)).messages
 
     async def hear(self, message: Message) -> None:
@@ -373,7 +409,6 @@ class Shop:
     async def step(self, seconds: float = 0) -> None:
         """Let time pass, and have the worker look once at everything it looks at."""
         self.clock.advance(seconds)
-        await self.relay()
         await jobs.poll(self.desk, "worker-1")
         await self.channel_settles()
         await sales_jobs.expire_authorisations(self.database)
@@ -433,7 +468,7 @@ class Shop:
     async def balance_fen(self, purpose: Purpose) -> int:
         """Of the merchant's or the station's account, on the side where it is normally positive."""
         merchants = {Purpose.CHANNEL_RECEIVABLE, Purpose.SUSPENSE_OVER, Purpose.REFUND_IN_TRANSIT}
-        owner = self.world.station.id
+        owner = int(self.world.station.id)
         if purpose in merchants:
             owner = merchant_owner(Tender.WECHAT, self.merchant)
         async with self.database.read() as session:
@@ -464,7 +499,7 @@ class Shop:
         ]
 
     async def world_sales(self, session: Any) -> list[Sale]:
-        return await sales.list_sales(session, self.world.actor.scope, sales.SaleFilter(limit=200))
+        return await sales.list_sales(session, self.world.actor.scope, SaleFilter(limit=200))
 
     async def violations(self) -> list[Violation]:
         async with self.database.read() as session:
@@ -506,8 +541,8 @@ async def open_shop(database: Database, waits: Waits | None = None) -> AsyncIter
         transport=httpx.MockTransport(notify),
     )
     wire = Wire(simulator)
-    config = read_merchant_json(to_json(_made_keys().merchant_files[0]).decode())
-    channel = WeChatChannel(config, clock, chance.branch("driver"), wire)
+    channel, clock_of_channel, wire_of_channel = _channel()
+    clock_of_channel.clock, wire_of_channel.wire = clock, wire
     channels = Channels(PUBLIC_URL, [(OPERATOR, channel)])
     control = httpx.AsyncClient(transport=httpx.ASGITransport(simulator.app), base_url=CHANNEL_URL)
     desk = flows.Desk(database, channels, waits or Waits())
@@ -517,6 +552,5 @@ async def open_shop(database: Database, waits: Waits | None = None) -> AsyncIter
     try:
         yield shop
     finally:
-        await channels.close()
         await control.aclose()
         await simulator.close()
