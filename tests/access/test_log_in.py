@@ -104,7 +104,7 @@ class TestLogIn:
             for number in range(rules.SESSIONS_PER_STAFF_MAX + 3)
         ]
         async with sqlite_database.read() as session:
-            held = await queries.list_own_sessions(session, staff_id=staff.id)
+            held = await queries.list_own_sessions(session, Operator(OURS), staff_id=staff.id)
         assert [each.id for each in held] == [each.id for each in reversed(opened)][: len(held)]
         assert len(held) == rules.SESSIONS_PER_STAFF_MAX
 

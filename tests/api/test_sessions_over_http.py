@@ -201,7 +201,7 @@ class TestTerminals:
         body = {"station_id": to_public(world.ours.station.id), "kind": "station_agent", "name": "Agent"}
         async with world.client(world.ours.tokens["operator_admin"]) as client:
             made = (await client.post("/api/v1/devices", json=body)).json()
-            assert len(made["psk_hex"]) == 32
+            assert len(made["psk_hex"]) == 64
             listed = await client.get("/api/v1/devices")
             audit = await client.get("/api/v1/audit")
             rotated = (await client.post(f"/api/v1/devices/{made['device']['id']}/key")).json()

@@ -164,5 +164,5 @@ class TestChargePoints:
             refused = await ours.post(path, json={"action": action, "payload": payload})
             assert (refused.status_code, refused.json()["code"]) == (422, "charging.call_refused")
         async with world.database.read() as session:
-            (due,) = await devices.commands_due(session, limit=10)
+            (due,) = await devices.commands_due_many(session, limit=10)
         assert due.body == reset

@@ -216,7 +216,7 @@ class TestReadings:
             reading = readings(world, started.transaction_id, wh)
             await world.database.transact(service.read, world.ref, world.frame(), reading)
         async with world.database.read() as session:
-            due = await devices.commands_due(session, limit=10)
+            due = await devices.commands_due_many(session, limit=10)
         assert [(each.kind, each.body) for each in due] == [
             (CommandKind.REMOTE_STOP, {"transaction_id": started.transaction_id})
         ]

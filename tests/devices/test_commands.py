@@ -5,6 +5,7 @@ from itertools import product
 
 from tests.devices.conftest import OURS, Place
 
+from forecourt.core.actor import System
 from forecourt.core.outbox import OutboxRow
 from forecourt.devices import jobs, queries, rules, service
 from forecourt.devices.types import Command, CommandEvent, CommandKind, CommandState, DeviceKind
@@ -35,7 +36,7 @@ async def set_price(place: Place, price_e4: int) -> Command | None:
 
 async def due(place: Place, device_ids: list[int] | None = None) -> list[Command]:
     async with place.db.read() as session:
-        return await queries.commands_due(session, limit=50, device_ids=device_ids)
+        return await queries.commands_due_many(session, limit=50, device_ids=device_ids)
 
 
 async def topics(place: Place) -> list[tuple[str, str | None]]:
@@ -139,9 +140,9 @@ class TestAnswer:
         await set_price(place, 78_500)
         async with place.db.read() as session:
             later = clock.now() + timedelta(minutes=1)
-            assert len(await queries.stale_commands(session, "price:", later)) == 1
-            assert await queries.stale_commands(session, "price:", clock.now()) == []
-            assert await queries.stale_commands(session, "pric_:", later) == []
+            assert len(await queries.stale_commands(session, System(), "price:", later)) == 1
+            assert await queries.stale_commands(session, System(), "price:", clock.now()) == []
+            assert await queries.stale_commands(session, System(), "pric_:", later) == []
         assert await jobs.expire_commands(place.db) == 0
         clock.advance(3600)
         assert await due(place) == []

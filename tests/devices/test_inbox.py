@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from tests.devices.conftest import OURS, THEIRS, message
 
+from forecourt.core.actor import System
 from forecourt.core.db import Database, WriteSession
 from forecourt.core.errors import Unavailable
 from forecourt.devices import jobs, queries, rules, service
@@ -47,7 +48,7 @@ async def drain(db: Database, door: Recorder, limit: int = 500) -> int:
 
 async def counts(db: Database) -> tuple[int, int]:
     async with db.read() as session:
-        found = await queries.count_inbox(session)
+        found = await queries.count_inbox(session, System())
     return found.new, found.parked
 
 

@@ -8,7 +8,7 @@ from forecourt.access.types import TooManyTries
 from forecourt.core.actor import Device
 from forecourt.core.errors import Invalid, Unauthenticated
 from forecourt.core.http import Credentials
-from forecourt.devices import flows, queries, service
+from forecourt.devices import flows, queries, rules, service
 from forecourt.devices.errors import (
     DeviceCodeTaken,
     DeviceNotFound,
@@ -36,7 +36,7 @@ class TestKeys:
     async def test_a_key_is_shown_once_and_stored_sealed(self, place: Place) -> None:
         made = await place.register(AGENT)
         assert made.psk is not None
-        assert len(made.psk) == 16
+        assert len(made.psk) == rules.PSK_BYTES
         assert made.psk.hex() not in repr(made)
         ring = await flows.find_key_ring(place.db, place.vault, made.device.id)
         assert ring is not None

@@ -24,6 +24,7 @@ ADAPTERS: dict[str, tuple[frozenset[str], str]] = {
     ),
     "src/forecourt/core/db/sqlite.py": (frozenset({DISK, THREADS}), "the store; moves COMMIT to a thread"),
     "src/forecourt/core/http/server.py": (frozenset({NET}), "binds the listening sockets of a process"),
+    "src/forecourt/core/http/static.py": (frozenset({DISK}), "reads the built front ends, once"),
     "src/forecourt/core/passwords.py": (frozenset({THREADS}), "argon2 takes tens of ms: off the loop"),
     "src/forecourt/channels/*/client.py": (
         frozenset({NET}),

@@ -33,6 +33,7 @@ MARKER = re.compile(rf"\b({'|'.join(MARKER_WORDS)})\b")
 PROCESS_LOOPS: dict[str, str] = {
     "src/forecourt/core/http/envelope.py": "the last resort of a request: a bug must answer something",
     "src/forecourt/core/bus/consuming.py": "a handler's bug is parked with its message, and tried again",
+    "src/forecourt/devices/jobs.py": "whatever a message trips, it is parked and the others go on",
     "src/forecourt/gateway/ocpp.py": "a bug in one answer must not cut off a charge point",
     "src/forecourt/gateway/commit.py": "what cannot be stored is kept and tried again, whatever the reason",
     "src/forecourt/gateway/directory.py": "a look-up that fails must not end those of other devices",

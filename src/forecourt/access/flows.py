@@ -16,7 +16,7 @@ from forecourt.access.types import (
     Staff,
     TooManyTries,
 )
-from forecourt.core.actor import Actor, Device, Operator, Platform, Scope
+from forecourt.core.actor import Actor, Device, Operator, Platform, Scope, System
 from forecourt.core.db import Database
 from forecourt.core.errors import Refusal, Unauthenticated
 from forecourt.core.http import Credentials
@@ -72,7 +72,7 @@ async def change_own_password(
         raise TooManyLogIns(retry_after_s=refused.retry_after_s)
     service.check_password(new, caller.login or "")
     async with db.read() as session:
-        held = await queries.find_password_of(session, caller.staff_id)
+        held = await queries.find_password_of(session, caller.actor.scope, caller.staff_id)
     if not await passwords.verify(held, old):
         raise LogInFailed
     made = await passwords.hash(new)
@@ -90,7 +90,7 @@ async def redeem_bootstrap_code(
         raise TooManyLogIns(retry_after_s=refused.retry_after_s)
     service.check_password(password, login)
     async with db.read() as session:
-        if await queries.count_platform_admins(session):
+        if await queries.count_platform_admins(session, System()):
             raise CodeUnknown  # Say nothing of the platform's state to who has no code.
     made = await passwords.hash(password)
     return await db.transact(service.redeem_bootstrap_code, code, login=login, name=name, password_hash=made)

@@ -39,7 +39,7 @@ from forecourt.access.types import (
     Staff,
     StaffId,
 )
-from forecourt.core.actor import OperatorId, Scope, operator_of
+from forecourt.core.actor import OperatorId, Scope, System, operator_of
 from forecourt.core.db import ReadSession, UtcTime, WriteSession, insert_new, upsert_many
 
 STAFF = StaffRow.__table__.c
@@ -87,7 +87,7 @@ async def list_staff(
     return [_staff(row) for row in await session.all(found.order_by(STAFF.id.desc()).limit(limit))]
 
 
-async def find_password(session: ReadSession, login: str) -> tuple[StaffId, str] | None:
+async def find_password(session: ReadSession, _: System, login: str) -> tuple[StaffId, str] | None:
     """Whose login it is, and the hash to verify; None where nobody (or nobody any more) has it."""
     row = await session.first(
         select(STAFF.id, STAFF.password_hash).where(STAFF.login == login, STAFF.disabled_at.is_(None))
@@ -95,14 +95,16 @@ async def find_password(session: ReadSession, login: str) -> tuple[StaffId, str]
     return None if row is None else (StaffId(row.id), row.password_hash)
 
 
-async def find_password_of(session: ReadSession, staff_id: int) -> str | None:
+async def find_password_of(session: ReadSession, scope: Scope, staff_id: int) -> str | None:
     found = await session.scalar(
-        select(STAFF.password_hash).where(STAFF.id == staff_id, STAFF.disabled_at.is_(None))
+        select(STAFF.password_hash).where(
+            STAFF.id == staff_id, _mine(scope, STAFF.operator_id), STAFF.disabled_at.is_(None)
+        )
     )
     return None if found is None else str(found)
 
 
-async def count_platform_admins(session: ReadSession) -> int:
+async def count_platform_admins(session: ReadSession, _: System) -> int:
     return int(
         await session.scalar(
             select(func.count())
@@ -191,10 +193,10 @@ def _own(staff_id: int | None, device_id: int | None) -> ColumnElement[bool]:
 
 
 async def list_own_sessions(
-    session: ReadSession, *, staff_id: int | None = None, device_id: int | None = None
+    session: ReadSession, scope: Scope, *, staff_id: int | None = None, device_id: int | None = None
 ) -> list[SessionInfo]:
     """Open ones of one person or device, newest first."""
-    own = _own(staff_id, device_id)
+    own = and_(_own(staff_id, device_id), _mine(scope, SESSION.operator_id))
     found = select(SessionRow.__table__).where(own, _open(session.now())).order_by(SESSION.id.desc())
     return [
         SessionInfo(
@@ -233,40 +235,47 @@ async def insert_session(
     await session.insert_many(SessionRow, [row])
 
 
-async def touch_session(session: WriteSession, session_id: int, seen_at: datetime) -> None:
+async def touch_sessions_many(session: WriteSession, session_ids: Sequence[int], seen_at: datetime) -> None:
     await session.run(
         update(SessionRow)
-        .where(SessionRow.id == session_id, SESSION.last_seen_at < seen_at)
+        .where(SESSION.id.in_(session_ids), SESSION.last_seen_at < seen_at)
         .values(last_seen_at=seen_at)
     )
 
 
 async def end_session_by_hash(session: WriteSession, token_hash: str) -> None:
-    await _end(session, SESSION.token_hash == token_hash)
+    await _end_many(session, SESSION.token_hash == token_hash)
 
 
 async def end_own_session(
-    session: WriteSession, session_id: int, *, staff_id: int | None = None, device_id: int | None = None
+    session: WriteSession,
+    scope: Scope,
+    session_id: int,
+    *,
+    staff_id: int | None = None,
+    device_id: int | None = None,
 ) -> int:
-    return await _end(session, and_(SESSION.id == session_id, _own(staff_id, device_id)))
+    return await _end_many(
+        session, and_(SESSION.id == session_id, _own(staff_id, device_id), _mine(scope, SESSION.operator_id))
+    )
 
 
 async def end_sessions_of_staff(session: WriteSession, staff_id: int, *, but: int | None = None) -> int:
     which = SESSION.staff_id == staff_id
-    return await _end(session, which if but is None else and_(which, SESSION.id != but))
+    return await _end_many(session, which if but is None else and_(which, SESSION.id != but))
 
 
 async def end_sessions_of_device(session: WriteSession, device_id: int) -> int:
-    return await _end(session, SESSION.device_id == device_id)
+    return await _end_many(session, SESSION.device_id == device_id)
 
 
-async def _end(session: WriteSession, which: ColumnElement[bool]) -> int:
+async def _end_many(session: WriteSession, which: ColumnElement[bool]) -> int:
     return await session.run(
         update(SessionRow).where(which, SESSION.ended_at.is_(None)).values(ended_at=session.now())
     )
 
 
-async def delete_old_sessions(session: WriteSession, before: datetime) -> int:
+async def delete_old_sessions(session: WriteSession, _: System, before: datetime) -> int:
     """Those that ended or ran out before; a clock job."""
     return await session.run(
         delete(SessionRow).where(or_(SESSION.ended_at < before, SESSION.expires_at < before))
@@ -276,7 +285,7 @@ async def delete_old_sessions(session: WriteSession, before: datetime) -> int:
 # ------------------------------------------------------------------------------------------------ tries
 
 
-async def count_try(session: WriteSession, subject: str, budget: Budget) -> tuple[int, datetime]:
+async def count_try(session: WriteSession, _: System, subject: str, budget: Budget) -> tuple[int, datetime]:
     """Count one more try of `subject`; gives how many this window has had, and when it ends.
 
     Counted before the outcome is known, in one guarded statement: a thousand at once are a thousand.
@@ -305,7 +314,7 @@ async def count_try(session: WriteSession, subject: str, budget: Budget) -> tupl
     return found.tries, found.window_ends_at
 
 
-async def give_back_try(session: WriteSession, subject: str) -> None:
+async def give_back_try(session: WriteSession, _: System, subject: str) -> None:
     """A try that succeeded was none."""
     columns = TryBudgetRow.__table__.c
     await session.run(
@@ -315,15 +324,15 @@ async def give_back_try(session: WriteSession, subject: str) -> None:
     )
 
 
-async def forget_tries(session: WriteSession, subject: str) -> None:
+async def forget_tries(session: WriteSession, _: System, subject: str) -> None:
     await session.run(delete(TryBudgetRow).where(TryBudgetRow.subject == subject))
 
 
-async def delete_old_tries(session: WriteSession, before: datetime) -> int:
+async def delete_old_tries(session: WriteSession, _: System, before: datetime) -> int:
     return await session.run(delete(TryBudgetRow).where(TryBudgetRow.window_ends_at < before))
 
 
-async def is_trusted(session: ReadSession, staff_id: int, ip: str, since: datetime) -> bool:
+async def is_trusted(session: ReadSession, _: System, staff_id: int, ip: str, since: datetime) -> bool:
     return (
         await session.scalar(
             select(TrustedAddressRow.staff_id).where(
@@ -349,7 +358,7 @@ async def insert_bootstrap_code(session: WriteSession, code_hash: str, expires_a
     await session.insert_many(BootstrapCodeRow, [row])
 
 
-async def use_bootstrap_code(session: WriteSession, code_hash: str) -> bool:
+async def use_bootstrap_code(session: WriteSession, _: System, code_hash: str) -> bool:
     """Whether it was good; it is not, from now on."""
     now = session.now()
     return (

@@ -138,7 +138,9 @@ def _scope_kind(scope: Scope) -> Literal["operator", "device", "platform"]:
 async def list_sessions(me: Me, db: Db) -> SessionsOut:
     """The caller's own open sessions."""
     async with db.read() as session:
-        held = await queries.list_own_sessions(session, staff_id=me.staff_id, device_id=me.device_id)
+        held = await queries.list_own_sessions(
+            session, me.actor.scope, staff_id=me.staff_id, device_id=me.device_id
+        )
     shown = [SessionOut.model_validate(each) for each in held]
     return SessionsOut(
         items=[each.model_copy(update={"current": each.id == me.session_id}) for each in shown]

@@ -82,7 +82,7 @@ async def record(
 
 async def count_try(session: WriteSession, subject: str, budget: rules.Budget) -> TooManyTries | None:
     """Count a try; a *returned* refusal when the budget is spent, so that the count is kept."""
-    tries, window_ends_at = await queries.count_try(session, subject, budget)
+    tries, window_ends_at = await queries.count_try(session, System(), subject, budget)
     if tries <= budget.tries:
         return None
     return TooManyTries(max(1, int((window_ends_at - session.now()).total_seconds()) + 1))
@@ -95,10 +95,10 @@ async def count_enrolment_try(session: WriteSession, ip: str) -> TooManyTries | 
 
 async def begin_log_in(session: WriteSession, login: str, ip: str) -> Candidate | TooManyTries:
     """Count the try, then say whose password to verify. A returned `TooManyTries` keeps its count."""
-    found = await queries.find_password(session, login)
+    found = await queries.find_password(session, System(), login)
     budgets = [(f"ip:{ip}", rules.ADDRESS), (_account_from(login, ip), rules.ACCOUNT_FROM_ADDRESS)]
     since = session.now() - rules.TRUSTED_FOR
-    if found is None or not await queries.is_trusted(session, found[0], ip, since):
+    if found is None or not await queries.is_trusted(session, System(), found[0], ip, since):
         budgets.append((_account(login), rules.ACCOUNT_FROM_STRANGERS))
     for subject, budget in budgets:
         refused = await count_try(session, subject, budget)
@@ -126,9 +126,9 @@ async def finish_log_in(
     staff = await queries.get_staff(session, System(), candidate.staff_id)
     if staff.disabled:
         return None
-    await queries.give_back_try(session, f"ip:{ip}")
-    await queries.give_back_try(session, _account(login))
-    await queries.forget_tries(session, _account_from(login, ip))
+    await queries.give_back_try(session, System(), f"ip:{ip}")
+    await queries.give_back_try(session, System(), _account(login))
+    await queries.forget_tries(session, System(), _account_from(login, ip))
     await queries.trust(session, staff.id, ip)
     if replaces is not None:
         await queries.end_session_by_hash(session, hash_token(replaces))
@@ -149,9 +149,9 @@ async def finish_log_in(
 
 
 async def _make_room(session: WriteSession, staff_id: StaffId) -> None:
-    held = await queries.list_own_sessions(session, staff_id=staff_id)
+    held = await queries.list_own_sessions(session, System(), staff_id=staff_id)
     for surplus in held[rules.SESSIONS_PER_STAFF_MAX - 1 :]:
-        await queries.end_own_session(session, surplus.id, staff_id=staff_id)
+        await queries.end_own_session(session, System(), surplus.id, staff_id=staff_id)
 
 
 def _account(login: str) -> str:
@@ -198,13 +198,13 @@ async def open_device_session(
 
 
 async def touch_session(session: WriteSession, session_id: int) -> None:
-    await queries.touch_session(session, session_id, session.now())
+    await queries.touch_sessions_many(session, [session_id], session.now())
 
 
 async def end_own_session(session: WriteSession, caller: Caller, session_id: int) -> None:
     """Log out, here or elsewhere. Raises `SessionNotFound` for one that is not the caller's, or is over."""
     ended = await queries.end_own_session(
-        session, session_id, staff_id=caller.staff_id, device_id=caller.device_id
+        session, caller.actor.scope, session_id, staff_id=caller.staff_id, device_id=caller.device_id
     )
     if not ended:
         raise SessionNotFound
@@ -218,8 +218,8 @@ async def end_device_sessions(session: WriteSession, device_id: int) -> None:
 async def forget_old(session: WriteSession) -> int:
     """Delete sessions and tries that nobody asks about any more; a clock job."""
     now = session.now()
-    gone = await queries.delete_old_sessions(session, now - SESSIONS_KEPT)
-    return gone + await queries.delete_old_tries(session, now)
+    gone = await queries.delete_old_sessions(session, System(), now - SESSIONS_KEPT)
+    return gone + await queries.delete_old_tries(session, System(), now)
 
 
 # ------------------------------------------------------------------------------------------------ staff
@@ -332,7 +332,7 @@ async def set_password(
 
 async def make_bootstrap_code(session: WriteSession, code: str) -> None:
     """Accept `code` for ten minutes, once, to make the first administrator. Raises `AlreadySetUp`."""
-    if await queries.count_platform_admins(session):
+    if await queries.count_platform_admins(session, System()):
         raise AlreadySetUp
     await queries.insert_bootstrap_code(session, hash_token(code), session.now() + rules.BOOTSTRAP_LIFE)
 
@@ -341,9 +341,9 @@ async def redeem_bootstrap_code(
     session: WriteSession, code: str, *, login: str, name: str, password_hash: str
 ) -> Staff:
     """Make the first administrator. Raises `CodeUnknown`, `AlreadySetUp`, `LoginTaken`."""
-    if not await queries.use_bootstrap_code(session, hash_token(code)):
+    if not await queries.use_bootstrap_code(session, System(), hash_token(code)):
         raise CodeUnknown
-    if await queries.count_platform_admins(session):
+    if await queries.count_platform_admins(session, System()):
         raise AlreadySetUp
     return await create_staff(
         session,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+from forecourt.core.actor import System
 from forecourt.core.db import Database, WriteSession
 from forecourt.core.errors import Unavailable
 from forecourt.devices import queries, rules, service
@@ -36,7 +37,7 @@ async def drain_inbox(
 
 
 async def _deliver(session: WriteSession, door: Door[WriteSession], owner: str, ids: Sequence[int]) -> None:
-    held = await queries.leased_messages(session, owner, ids)
+    held = await queries.leased_messages(session, System(), owner, ids)
     if not held:
         return
     outcomes = await door.deliver_many(session, [each.message for each in held])
@@ -61,14 +62,16 @@ async def _deliver_alone(db: Database, door: Door[WriteSession], owner: str, mes
 
 
 async def _put_back(session: WriteSession, owner: str, message_id: int, why: str) -> None:
-    held: list[LeasedMessage] = await queries.leased_messages(session, owner, [message_id])
+    held: list[LeasedMessage] = await queries.leased_messages(session, System(), owner, [message_id])
     if not held:
         return
     tries = held[0].tries
     if tries >= rules.INBOX_TRIES_MAX:
         await queries.park_leased_many(session, {message_id: why})
     else:
-        await queries.release_message(session, message_id, why, session.now() + timedelta(seconds=2**tries))
+        await queries.release_message(
+            session, System(), message_id, why, session.now() + timedelta(seconds=2**tries)
+        )
 
 
 async def expire_commands(db: Database) -> int:

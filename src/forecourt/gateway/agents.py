@@ -65,7 +65,7 @@ class AgentCommands:
         if not self._connected:
             return 0
         async with self._database.read() as session:
-            due = await queries.commands_due(session, limit=DUE_MAX, device_ids=self._connected)
+            due = await queries.commands_due_many(session, limit=DUE_MAX, device_ids=self._connected)
         given = [
             command.id
             for command in due

@@ -57,7 +57,7 @@ class OcppCommands:
             return
         mine = await self._door.holding({each: self._gateway.held[each] for each in held})
         async with self._database.read() as session:
-            due = await queries.commands_due(session, limit=DUE_MAX, device_ids=mine)
+            due = await queries.commands_due_many(session, limit=DUE_MAX, device_ids=mine)
         by_device: dict[int, list[Command]] = {}
         for command in due:
             by_device.setdefault(command.device_id, []).append(command)

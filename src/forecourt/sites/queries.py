@@ -96,7 +96,7 @@ async def update_station(session: WriteSession, scope: Scope, station: Station) 
 
 
 async def get_nozzle(session: ReadSession, scope: Scope, nozzle_id: int) -> Nozzle:
-    found = await _nozzles(
+    found = await _nozzles_many(
         session,
         and_(NOZZLE.id == nozzle_id, _mine(scope, NOZZLE.operator_id), _here(scope, NOZZLE.station_id)),
     )
@@ -112,11 +112,11 @@ async def nozzles_by_station(session: ReadSession, scope: Scope, station_ids: It
         _mine(scope, NOZZLE.operator_id),
         _here(scope, NOZZLE.station_id),
     )
-    return sorted(await _nozzles(session, which), key=lambda nozzle: (nozzle.station_id, nozzle.number))
+    return sorted(await _nozzles_many(session, which), key=lambda nozzle: (nozzle.station_id, nozzle.number))
 
 
 async def nozzles_many(session: ReadSession, nozzle_ids: Iterable[int]) -> dict[int, Nozzle]:
-    found = await _nozzles(session, NOZZLE.id.in_(set(nozzle_ids)))
+    found = await _nozzles_many(session, NOZZLE.id.in_(set(nozzle_ids)))
     return {nozzle.id: nozzle for nozzle in found}
 
 
@@ -126,7 +126,7 @@ async def nozzles_by_number_many(
     """Nozzles by (station id, number): how a station agent names them."""
     wanted = set(places)
     stations, numbers = {station for station, _ in wanted}, {number for _, number in wanted}
-    found = await _nozzles(session, and_(NOZZLE.station_id.in_(stations), NOZZLE.number.in_(numbers)))
+    found = await _nozzles_many(session, and_(NOZZLE.station_id.in_(stations), NOZZLE.number.in_(numbers)))
     by_place: dict[tuple[int, int], Nozzle] = {(nozzle.station_id, nozzle.number): nozzle for nozzle in found}
     return {place: by_place[place] for place in wanted & by_place.keys()}
 
@@ -136,7 +136,7 @@ async def connectors_many(
 ) -> dict[tuple[int, int], Nozzle]:
     """Nozzles by (charge point's device id, connector number from 1): how OCPP names them."""
     wanted = set(connectors)
-    found = await _nozzles(session, NOZZLE.charge_point_device_id.in_({device for device, _ in wanted}))
+    found = await _nozzles_many(session, NOZZLE.charge_point_device_id.in_({device for device, _ in wanted}))
     by_connector = {
         (nozzle.charge_point_device_id, nozzle.connector_number): nozzle
         for nozzle in found
@@ -156,7 +156,7 @@ async def lock_nozzle(session: WriteSession, nozzle_id: int, operator_id: int) -
     )
 
 
-async def _nozzles(session: ReadSession, which: ColumnElement[bool]) -> list[Nozzle]:
+async def _nozzles_many(session: ReadSession, which: ColumnElement[bool]) -> list[Nozzle]:
     found = select(*NOZZLE_COLUMNS).where(which)
     return [Nozzle(**row._mapping) for row in await session.all(found)]  # noqa: SLF001
 

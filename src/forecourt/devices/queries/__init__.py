@@ -1,7 +1,7 @@
 """Every statement about devices, their messages and their commands."""
 
 from forecourt.devices.queries.commands import (
-    commands_due,
+    commands_due_many,
     end_many,
     insert_commands_many,
     list_commands,
@@ -43,7 +43,7 @@ from forecourt.devices.queries.registry import (
 
 __all__ = [
     "agents_of_nozzles_many",
-    "commands_due",
+    "commands_due_many",
     "count_inbox",
     "delete_done",
     "end_many",

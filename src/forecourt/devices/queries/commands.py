@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, true, update
 
-from forecourt.core.actor import OperatorId, Scope, operator_of
+from forecourt.core.actor import OperatorId, Scope, System, operator_of
 from forecourt.core.db import ReadSession, WriteSession
 from forecourt.devices.models import CommandRow
 from forecourt.devices.rules import ended_by
@@ -49,16 +49,21 @@ async def insert_commands_many(session: WriteSession, commands: Sequence[Command
         await session.insert_many(CommandRow, rows)
 
 
-async def supersede(session: WriteSession, device_id: int, subject: str) -> list[Command]:
+async def supersede(session: WriteSession, operator_id: int, device_id: int, subject: str) -> list[Command]:
     """End what is still open about a subject; gives those commands, as they were."""
-    which = and_(COMMAND.device_id == device_id, COMMAND.subject == subject, COMMAND.state.in_(DUE))
+    which = and_(
+        COMMAND.operator_id == operator_id,
+        COMMAND.device_id == device_id,
+        COMMAND.subject == subject,
+        COMMAND.state.in_(DUE),
+    )
     found = await session.all(select(CommandRow.__table__).where(which).with_for_update())
     commands = [_command(row) for row in found]
     await end_many(session, [command.id for command in commands], CommandEvent.EXPIRE, "superseded")
     return commands
 
 
-async def commands_due(
+async def commands_due_many(
     session: ReadSession, *, limit: int, device_ids: Collection[int] | None = None
 ) -> list[Command]:
     """What is to be sent now, oldest first: queued, or sent a while ago and not answered.
@@ -89,7 +94,7 @@ async def mark_sent_many(session: WriteSession, command_ids: Collection[int]) ->
         )
 
 
-async def lock_command(session: WriteSession, device_id: int, command_id: int) -> Command | None:
+async def lock_command(session: WriteSession, _: System, device_id: int, command_id: int) -> Command | None:
     """A device's own command, locked until the transaction ends."""
     row = await session.first(
         select(CommandRow.__table__)
@@ -99,7 +104,7 @@ async def lock_command(session: WriteSession, device_id: int, command_id: int) -
     return None if row is None else _command(row)
 
 
-async def lock_expired(session: WriteSession, limit: int) -> list[Command]:
+async def lock_expired(session: WriteSession, _: System, limit: int) -> list[Command]:
     """Open commands whose time is over, locked; what another worker holds is passed over."""
     found = (
         select(CommandRow.__table__)
@@ -135,7 +140,9 @@ async def list_commands(
     return [_command(row) for row in await session.all(found.order_by(COMMAND.id.desc()).limit(limit))]
 
 
-async def stale_commands(session: ReadSession, subject_prefix: str, since: datetime) -> list[Command]:
+async def stale_commands(
+    session: ReadSession, _: System, subject_prefix: str, since: datetime
+) -> list[Command]:
     """Open commands about subjects of one kind that were queued before `since`: who does not acknowledge."""
     found = select(CommandRow.__table__).where(
         COMMAND.state.in_(DUE),

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, and_, delete, func, select, true, update
 
-from forecourt.core.actor import OperatorId, Scope, operator_of
+from forecourt.core.actor import OperatorId, Scope, System, operator_of
 from forecourt.core.db import ReadSession, WriteSession, lease
+from forecourt.core.db.append import append_many
 from forecourt.core.db.types import to_micros
 from forecourt.devices.models import InboxRow
 from forecourt.devices.rules import INBOX_LEASE
@@ -22,29 +23,23 @@ from forecourt.devices.types import (
 )
 
 INBOX = InboxRow.__table__.c
-KEY = (INBOX.device_id, INBOX.incarnation, INBOX.mid)
 IDS_MAX = 1_000
 
-# MariaDB's driver sends many rows in one statement only where VALUES holds nothing but placeholders.
-# A message stored before is no error and no work: its unique key is met, and nothing happens.
-INSERT = {
-    "sqlite": (
-        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
-        "format, body, received_at, state, tries) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
-        "ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
-    ),
-    "mysql": (
-        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
-        "format, body, received_at, state, tries) VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s) "
-        "ON DUPLICATE KEY UPDATE mid = mid"
-    ),
-    "postgresql": (
-        "INSERT INTO inbox (id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, "
-        "format, body, received_at, state, tries) SELECT *, $12::varchar, 0 FROM unnest($1::bigint[], "
-        "$2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], "
-        "$9::bigint[], $10::bytea[], $11::bigint[]) ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
-    ),
-}
+STORED = (
+    "id",
+    "operator_id",
+    "device_id",
+    "station_id",
+    "incarnation",
+    "mid",
+    "record_class",
+    "channel",
+    "format",
+    "body",
+    "received_at",
+    "state",
+    "tries",
+)
 
 
 async def insert_messages_many(
@@ -73,12 +68,7 @@ async def insert_messages_many(
         for message in messages
     ]
     rows.sort(key=_lock_order)
-    statement = INSERT[session.dialect]
-    if session.dialect == "postgresql":
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await session.connection.exec_driver_sql(statement, (*columns[:11], state.value))
-    else:
-        await session.connection.exec_driver_sql(statement, rows)
+    await append_many(session, InboxRow, STORED, rows, key=("device_id", "incarnation", "mid"))
 
 
 def _lock_order(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -115,7 +105,9 @@ async def lease_messages(session: WriteSession, owner: str, limit: int) -> list[
     )
 
 
-async def leased_messages(session: WriteSession, owner: str, ids: Sequence[int]) -> list[LeasedMessage]:
+async def leased_messages(
+    session: WriteSession, _: System, owner: str, ids: Sequence[int]
+) -> list[LeasedMessage]:
     """Those still held by `owner` and still new, in the order each device sent them."""
     found = select(InboxRow.__table__).where(
         INBOX.id.in_(ids), INBOX.state == InboxState.NEW, INBOX.lease_owner == owner
@@ -164,7 +156,9 @@ async def park_leased_many(session: WriteSession, reasons: Mapping[int, str]) ->
         )
 
 
-async def release_message(session: WriteSession, message_id: int, error: str, not_before: datetime) -> None:
+async def release_message(
+    session: WriteSession, _: System, message_id: int, error: str, not_before: datetime
+) -> None:
     """Leave a message for a later try."""
     await session.run(
         update(InboxRow)
@@ -176,7 +170,7 @@ async def release_message(session: WriteSession, message_id: int, error: str, no
 # ------------------------------------------------------------------------------------------ for people
 
 
-async def count_inbox(session: ReadSession) -> InboxCounts:
+async def count_inbox(session: ReadSession, _: System) -> InboxCounts:
     """The whole platform's; for metrics."""
     found = select(INBOX.state, func.count().label("messages"), func.min(INBOX.received_at).label("oldest"))
     found = found.where(INBOX.state.in_([InboxState.NEW, InboxState.PARKED])).group_by(INBOX.state)
@@ -216,7 +210,7 @@ async def replay_parked(session: WriteSession, scope: Scope, message_id: int) ->
     return touched == 1
 
 
-async def delete_done(session: WriteSession, before: datetime, limit: int = IDS_MAX) -> int:
+async def delete_done(session: WriteSession, _: System, before: datetime, limit: int = IDS_MAX) -> int:
     """Forget messages that were taken long ago; a clock job, in small steps."""
     old = select(INBOX.id).where(INBOX.state == InboxState.DONE, INBOX.received_at < before)
     ids = [row.id for row in await session.all(old.order_by(INBOX.id).limit(limit))]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, select, true, update
 
-from forecourt.core.actor import Device, Scope, operator_of
+from forecourt.core.actor import Device, Scope, System, operator_of
 from forecourt.core.db import ReadSession, WriteSession
 from forecourt.devices.errors import DeviceNotFound
 from forecourt.devices.models import DeviceRow, EnrolmentRow, TerminalNozzleRow
@@ -60,7 +60,7 @@ async def list_devices(
     return [_info(row) for row in await session.all(found.order_by(DEVICE.id.desc()).limit(limit))]
 
 
-async def find_charge_point(session: ReadSession, code: str) -> tuple[DeviceInfo, str] | None:
+async def find_charge_point(session: ReadSession, _: System, code: str) -> tuple[DeviceInfo, str] | None:
     """The active charge point that connects under this code, with the hash of its password."""
     row = await session.first(
         select(*COLUMNS, DEVICE.password_hash).where(
@@ -72,12 +72,12 @@ async def find_charge_point(session: ReadSession, code: str) -> tuple[DeviceInfo
     return None if row is None else (_info(row), str(row.password_hash))
 
 
-async def is_code_taken(session: ReadSession, code: str) -> bool:
+async def is_code_taken(session: ReadSession, _: System, code: str) -> bool:
     return await session.scalar(select(DEVICE.id).where(DEVICE.code == code)) is not None
 
 
-async def find_sealed_keys(session: ReadSession, device_id: int) -> SealedKeys | None:
-    """What a device proves itself with; the device itself is the question, so there is no scope."""
+async def find_sealed_keys(session: ReadSession, _: System, device_id: int) -> SealedKeys | None:
+    """What a device proves itself with; who it is is the question, so only the platform asks."""
     row = await session.first(
         select(
             *COLUMNS,
@@ -205,7 +205,7 @@ async def insert_enrolment(
     await session.insert_many(EnrolmentRow, [row])
 
 
-async def use_enrolment(session: WriteSession, code_hash: str) -> int | None:
+async def use_enrolment(session: WriteSession, _: System, code_hash: str) -> int | None:
     """The device that the code enrols, if it is good; it is not, from now on."""
     now = session.now()
     row = await session.first(

@@ -46,7 +46,7 @@ async def queue_command(
 ) -> Command:
     """Have a device do something by `expires_at`. What was still open about the `subject` is superseded."""
     device = await queries.get_device(session, System(), device_id)
-    superseded = await queries.supersede(session, device_id, subject)
+    superseded = await queries.supersede(session, device.operator_id, device_id, subject)
     command = Command(
         id=CommandId(session.new_id()),
         operator_id=device.operator_id,
@@ -114,7 +114,7 @@ async def answer_command(
 
     A repeated answer changes nothing.
     """
-    command = await queries.lock_command(session, device_id, command_id)
+    command = await queries.lock_command(session, System(), device_id, command_id)
     if command is None:
         return None
     event = CommandEvent.ACKNOWLEDGE if done else CommandEvent.REFUSE
@@ -128,7 +128,7 @@ async def answer_command(
 
 async def expire_commands(session: WriteSession) -> int:
     """End commands whose time is over; a clock job. Gives how many."""
-    late = await queries.lock_expired(session, EXPIRED_AT_ONCE_MAX)
+    late = await queries.lock_expired(session, System(), EXPIRED_AT_ONCE_MAX)
     await queries.end_many(
         session, [command.id for command in late], CommandEvent.EXPIRE, "no answer in time"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from forecourt.access import service as access
-from forecourt.core.actor import Actor
+from forecourt.core.actor import Actor, System
 from forecourt.core.db import WriteSession
 from forecourt.devices import queries, rules
 from forecourt.devices.errors import DeviceNotFound
@@ -38,4 +38,4 @@ async def replay(session: WriteSession, actor: Actor, message_id: int) -> None:
 
 async def forget_done(session: WriteSession) -> int:
     """Delete messages that were taken a week ago; called until it gives 0."""
-    return await queries.delete_done(session, session.now() - rules.INBOX_KEPT)
+    return await queries.delete_done(session, System(), session.now() - rules.INBOX_KEPT)

@@ -76,7 +76,7 @@ async def register_device(
     station = await sites.get_station(session, actor.scope, station_id)
     if (code is not None) != (kind is DeviceKind.CHARGE_POINT):
         raise Invalid("A charge point, and nothing else, connects under a code.")
-    if code is not None and await queries.is_code_taken(session, code):
+    if code is not None and await queries.is_code_taken(session, System(), code):
         raise DeviceCodeTaken(device_code=code)
     device = DeviceInfo(
         id=DeviceId(session.new_id()),
@@ -140,7 +140,7 @@ async def enrol(
     refused = await access.count_enrolment_try(session, ip)
     if refused is not None:
         return refused
-    device_id = await queries.use_enrolment(session, _hash_code(code))
+    device_id = await queries.use_enrolment(session, System(), _hash_code(code))
     if device_id is None:
         return None
     by = Actor(scope=System(), subject="enrolment")
