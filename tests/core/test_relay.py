@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
-from tests.core.bus.transport import ToyHappened
+from tests.core.bus.transport import Heard, ToyHappened
 
 from forecourt.core import outbox
 from forecourt.core.bus import Message, Subscription
-from forecourt.core.bus.embedded import EmbeddedBus, slowest_cursor
+from forecourt.core.bus.embedded import EmbeddedBus
 from forecourt.core.db import Database
 from forecourt.core.errors import Forbidden, Unavailable
 from forecourt.core.outbox import OutboxRow
@@ -206,14 +206,22 @@ class TestForgetOld:
         async with database.read() as session:
             assert await session.scalar(select(func.count()).select_from(OutboxRow)) == 2
 
-    async def test_the_slowest_subscription_holds_events_back(self, sqlite_database: Database) -> None:
+    async def test_the_slowest_subscription_holds_events_back(
+        self, sqlite_database: Database, clock: ManualClock
+    ) -> None:
         bus = EmbeddedBus(sqlite_database)
         relay = Relay(sqlite_database, bus)
-        async with sqlite_database.read() as session:
-            assert await slowest_cursor(session) is None
-        await bus.declare([Subscription(name="early", topics=("#",))])
+        early = Subscription(name="early", topics=("#",))
+        await bus.declare([early])
         await add(sqlite_database, 1, 2)
         await drain(relay)
         await bus.declare([Subscription(name="late", topics=("#",), partitions=2)])
-        async with sqlite_database.read() as session:
-            assert await slowest_cursor(session) == 0
+        clock.advance(15 * 86_400)
+        assert await bus.forget_old() == 0
+        got = Heard()
+        task = asyncio.create_task(bus.consume(early, got))
+        await got.wait_for(2)
+        task.cancel()
+        await asyncio.wait([task])
+        await bus.close()
+        assert await bus.forget_old() == 2

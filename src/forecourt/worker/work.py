@@ -8,7 +8,7 @@ from functools import partial
 
 from forecourt.access import service as access
 from forecourt.channels.directory import Channels
-from forecourt.core import idempotency, inbox, jobs, outbox
+from forecourt.core import idempotency, inbox, jobs
 from forecourt.core.bus import Delivery, Subscription
 from forecourt.core.db import Database
 from forecourt.core.errors import Unavailable
@@ -45,7 +45,6 @@ CLOCK_JOBS = (
     ClockJob("core.forget_keys", timedelta(hours=1), lambda db: db.transact(idempotency.forget_old)),
     ClockJob("core.forget_consumed", timedelta(hours=1), lambda db: db.transact(inbox.forget_old)),
     ClockJob("core.forget_jobs", timedelta(hours=1), lambda db: db.transact(jobs.forget_done)),
-    ClockJob("core.forget_events", timedelta(hours=1), lambda db: db.transact(outbox.forget_old)),
 )
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,8 @@ async def work(host: Host, channels: Channels) -> None:
         tasks.create_task(Relay(database, host.bus, on_numbered=host.hub.offer).run())
         for subscription, handler in SUBSCRIPTIONS:
             tasks.create_task(host.bus.consume(subscription, partial(handler, database)))
-        tasks.create_task(JobRunner(database, {}, CLOCK_JOBS).run())
+        forget_events = ClockJob("core.forget_events", timedelta(hours=1), lambda _: host.bus.forget_old())
+        tasks.create_task(JobRunner(database, {}, (*CLOCK_JOBS, forget_events)).run())
         tasks.create_task(_again(INBOX_POLL_S, lambda: device_jobs.drain_inbox(database, door, owner=owner)))
         tasks.create_task(_again(CHANNEL_POLL_S, lambda: payment_jobs.poll(desk, owner)))
 

@@ -20,6 +20,7 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 from aio_pika.abc import AbstractConnection as Connection
 from aio_pika.exceptions import AMQPError
 
+from forecourt.core import outbox
 from forecourt.core.bus import parking
 from forecourt.core.bus.consuming import AWAY_PAUSE_S, RETRY_POLL_S, Retrier, hand
 from forecourt.core.bus.matching import BUCKETS, bucket_of, wants
@@ -100,6 +101,9 @@ class AmqpBus:
                     await self._handle(subscription, incoming, handler)
 
                 tasks.create_task(self._follow(queue, handle))
+
+    async def forget_old(self) -> int:
+        return await self._database.transact(outbox.forget_old)
 
     async def ping(self) -> None:
         try:

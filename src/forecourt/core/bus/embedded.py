@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -71,6 +72,9 @@ class EmbeddedBus:
             for part in range(subscription.partitions):
                 tasks.create_task(self._follow(subscription, part, handler))
 
+    async def forget_old(self) -> int:
+        return await self._database.transact(_forget_old)
+
     async def ping(self) -> None:
         await self._database.ping()
 
@@ -79,7 +83,8 @@ class EmbeddedBus:
             self._saver.cancel()
             await asyncio.wait([self._saver])
             self._saver = None
-        await self._save()
+        with suppress(Unavailable):  # Then the last messages come again at the next start.
+            await self._save()
 
     async def _follow(self, subscription: Subscription, part: int, handler: Handler) -> None:
         """One partition, in order. Of several consumers one works, the others stand by."""
@@ -149,6 +154,10 @@ async def slowest_cursor(session: ReadSession) -> int | None:
     """The last sequence that every subscription is done with; None without subscriptions."""
     found = await session.scalar(select(func.min(BusCursorRow.position)))
     return None if found is None else int(found)
+
+
+async def _forget_old(session: WriteSession) -> int:
+    return await outbox.forget_old(session, up_to=await slowest_cursor(session))
 
 
 async def _declare(session: WriteSession, subscriptions: Sequence[Subscription]) -> None:

@@ -63,6 +63,10 @@ class Bus(Protocol):
         """Deliver until cancelled. Competing consumers of one name share its messages."""
         ...
 
+    async def forget_old(self) -> int:
+        """Delete events past their time that no subscription needs any more; a clock job. Gives how many."""
+        ...
+
     async def ping(self) -> None:
         """Raises `Unavailable` when the bus does not answer."""
         ...
