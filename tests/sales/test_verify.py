@@ -109,7 +109,10 @@ class TestLedger:
     async def test_a_sealed_transfer_that_was_changed(self, here: World) -> None:
         wallet = TransferRow.kind == Kind.WALLET_SPENT
         await plant(
-            here, update(TransferRow).where(wallet).values(effective_at=here.database.clock.now() + HOUR)
+            here,
+            update(TransferRow)
+            .where(wallet)
+            .values(effective_at=here.database.clock.now() + timedelta(hours=1)),
         )
         assert await named(here) == {"ledger.chain"}
 
