@@ -33,6 +33,8 @@ MARKER = re.compile(rf"\b({'|'.join(MARKER_WORDS)})\b")
 PROCESS_LOOPS: dict[str, str] = {
     "src/forecourt/core/http/envelope.py": "the last resort of a request: a bug must answer something",
     "src/forecourt/core/bus/consuming.py": "a handler's bug is parked with its message, and tried again",
+    "src/forecourt/core/jobs/runner.py": "a job's failure is kept with the job, where people look",
+    "src/forecourt/core/batch.py": "an error of a set goes to the caller of the one command that has it",
     "src/forecourt/devices/jobs.py": "whatever a message trips, it is parked and the others go on",
     "src/forecourt/gateway/ocpp.py": "a bug in one answer must not cut off a charge point",
     "src/forecourt/gateway/commit.py": "what cannot be stored is kept and tried again, whatever the reason",

@@ -18,7 +18,8 @@ class Event:
 
     @property
     def key(self) -> str:
-        raise NotImplementedError
+        """Of the tenant as a whole, unless the event is of a smaller thing."""
+        return f"operator:{self.operator_id}"
 
     @property
     def headers(self) -> dict[str, str]:
