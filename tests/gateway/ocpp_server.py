@@ -10,6 +10,8 @@ from tests.charging.world import ChargingWorld
 
 from forecourt.charging import service
 from forecourt.charging.doors import Ocpp16Door
+from forecourt.charging.types import Authorise
+from forecourt.core.db import WriteSession
 from forecourt.core.http.server import HttpServer
 from forecourt.gateway.ocpp import OcppGateway, OcppLimits, registry
 from forecourt.gateway.ocpp_commands import OcppCommands
@@ -28,9 +30,13 @@ class DevicePort:
 
 
 @contextlib.asynccontextmanager
-async def device_port(world: ChargingWorld, limits: OcppLimits | None = None) -> AsyncIterator[DevicePort]:
+async def device_port(
+    world: ChargingWorld,
+    limits: OcppLimits | None = None,
+    authorise: Authorise[WriteSession] = service.authorise_by_token,
+) -> AsyncIterator[DevicePort]:
     database = world.database
-    door = Ocpp16Door(database, service.authorise_by_token)
+    door = Ocpp16Door(database, authorise)
     gateway = OcppGateway(door, registry(database), SystemClock(), SystemRandom(), limits)
     server = HttpServer(Starlette(routes=gateway.routes), host="127.0.0.1", port=0, websockets=True)
     commands = OcppCommands(database, gateway, door)

@@ -158,7 +158,9 @@ class TestTheOcppPackagesClient:
         assert (delivery.state, delivery.marks) == (DeliveryState.RECORDED, ())
         assert delivery.product_id == world.product_id
         assert delivery.detail["stop_reason"] == "EVDisconnected"
-        assert await nozzle_state(world) is NozzleState.OFFLINE
+        async with asyncio.timeout(10):
+            while await nozzle_state(world) is not NozzleState.OFFLINE:
+                await asyncio.sleep(0.01)
 
 
 class TestPaidLikeALitre:
