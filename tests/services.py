@@ -72,10 +72,11 @@ async def require_port(service: str, url: str) -> None:
 def folder() -> Path:
     """Where this process keeps its SQLite files: in memory where the machine has such a place."""
     if not _folder:
-        memory = Path("/dev/shm")
-        _folder.append(
-            Path(tempfile.mkdtemp(prefix="forecourt-test-", dir=memory if memory.is_dir() else None))
-        )
+        parent = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
+        for old in parent.glob("forecourt-test-*-*"):
+            if not Path(f"/proc/{old.name.split('-')[2]}").exists():
+                shutil.rmtree(old, ignore_errors=True)  # Of a run that was killed.
+        _folder.append(Path(tempfile.mkdtemp(prefix=f"forecourt-test-{os.getpid()}-", dir=parent)))
     return _folder[0]
 
 
