@@ -3,12 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --jobs=2 # Python and the front ends are set up side by side.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 WEB := src/forecourt/api/web
 WEB_SOURCES := $(shell find apps -type d \( -name node_modules -o -name e2e \) -prune -o -type f -print)
 SOAK_MINUTES ?= 60
@@ -140,7 +140,7 @@ $(PROJECT): pyproject.toml hatch_build.py $(LIBRARIES)
 $(NPM_LOCK): apps/package-lock.json
 	@tools/needs.sh node
 	$(call say,libraries of the front ends)
-	@cd apps && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cd apps && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 $(WEB_BUILT): $(WEB_SOURCES) $(NPM_LOCK)
