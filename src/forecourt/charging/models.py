@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import Boolean, Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from forecourt.charging.types import (
@@ -31,8 +31,7 @@ class ChargePointRow(Model):
     meter_serial: Mapped[str | None] = mapped_column(Text(40))
     firmware_status: Mapped[str | None] = mapped_column(Key(40))
     diagnostics_status: Mapped[str | None] = mapped_column(Key(40))
-    connected: Mapped[bool] = mapped_column(Boolean())
-    connection: Mapped[str | None] = mapped_column(Key(16))  # Of the connection that holds it now.
+    connection: Mapped[str | None] = mapped_column(Key(16))  # The one that holds it now; none: it is away.
     heard_at: Mapped[datetime] = mapped_column(UtcTime())
     last_transaction: Mapped[int] = mapped_column(Big())
     claim: Mapped[int] = mapped_column(Big(), index=True)
@@ -49,7 +48,7 @@ class ChargePointSettingRow(Model):
     device_id: Mapped[int] = mapped_column(Big())
     key: Mapped[str] = mapped_column(Key(50))
     value: Mapped[str | None] = mapped_column(Text(500))
-    readonly: Mapped[bool] = mapped_column(Boolean())
+    readonly: Mapped[int] = mapped_column(Big())  # 0 or 1.
     reported_at: Mapped[datetime] = mapped_column(UtcTime())
 
 
@@ -97,7 +96,7 @@ class TransactionRow(Model):
     started_at: Mapped[datetime] = mapped_column(UtcTime())
     meter_last_wh: Mapped[int] = mapped_column(Big())
     samples: Mapped[int] = mapped_column(Big())
-    stop_asked: Mapped[bool] = mapped_column(Boolean())
+    stop_asked_at: Mapped[datetime | None] = mapped_column(UtcTime())
     stop_key: Mapped[str | None] = mapped_column(Key(32))
     meter_stop_wh: Mapped[int | None] = mapped_column(Big())
     ended_at: Mapped[datetime | None] = mapped_column(UtcTime())

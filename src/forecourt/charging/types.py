@@ -217,7 +217,7 @@ class Transaction:
     stop_reason: str | None
     delivery_id: int | None
     start_key: str
-    stop_asked: bool
+    stop_asked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,23 @@ CHARGE_POINT = (
     ChargePointRow.vendor,
     ChargePointRow.model,
     ChargePointRow.firmware,
-    ChargePointRow.connected,
+    ChargePointRow.connection,
     ChargePointRow.heard_at,
 )
+
+
+def _charge_point(row: Any) -> ChargePoint:
+    return ChargePoint(
+        device_id=row.device_id,
+        operator_id=row.operator_id,
+        station_id=row.station_id,
+        registration=row.registration,
+        vendor=row.vendor,
+        model=row.model,
+        firmware=row.firmware,
+        connected=row.connection is not None,
+        heard_at=row.heard_at,
+    )
 
 
 async def add_charge_point(session: WriteSession, row: Mapping[str, Any]) -> None:
@@ -56,7 +70,7 @@ async def release_connection(
         ChargePointRow.operator_id == operator_id,
         ChargePointRow.connection == connection,
     )
-    return await session.run(held.values(connected=False, connection=None, heard_at=at)) == 1
+    return await session.run(held.values(connection=None, heard_at=at)) == 1
 
 
 async def connections_many(session: ReadSession, device_ids: Sequence[int]) -> dict[int, str | None]:
@@ -82,7 +96,7 @@ async def list_charge_points(session: ReadSession, scope: Scope, station_id: int
     rows = await session.all(
         mine(wanted, ChargePointRow.operator_id, scope).order_by(ChargePointRow.device_id)
     )
-    return [ChargePoint(**row._mapping) for row in rows]  # noqa: SLF001
+    return [_charge_point(row) for row in rows]
 
 
 async def find_charge_point(session: ReadSession, operator_id: int, device_id: int) -> ChargePoint | None:
@@ -90,7 +104,7 @@ async def find_charge_point(session: ReadSession, operator_id: int, device_id: i
         ChargePointRow.device_id == device_id, ChargePointRow.operator_id == operator_id
     )
     row = await session.first(wanted)
-    return ChargePoint(**row._mapping) if row else None  # noqa: SLF001
+    return _charge_point(row) if row else None
 
 
 async def get_charge_point(session: ReadSession, scope: Scope, device_id: int) -> ChargePoint:
@@ -99,7 +113,7 @@ async def get_charge_point(session: ReadSession, scope: Scope, device_id: int) -
     row = await session.first(mine(wanted, ChargePointRow.operator_id, scope))
     if row is None:
         raise ChargePointNotFound(device_id=device_id)
-    return ChargePoint(**row._mapping)  # noqa: SLF001
+    return _charge_point(row)
 
 
 async def upsert_settings_many(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:

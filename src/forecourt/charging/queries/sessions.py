@@ -44,7 +44,7 @@ TRANSACTION = (
     TransactionRow.stop_reason,
     TransactionRow.delivery_id,
     TransactionRow.start_key,
-    TransactionRow.stop_asked,
+    TransactionRow.stop_asked_at,
 )
 
 

@@ -40,7 +40,7 @@ async def ask_stop(session: WriteSession, transaction: Transaction) -> None:
         expires_at=session.now() + STOP_COMMAND_LIFE,
     )
     await queries.update_transaction(
-        session, transaction.operator_id, transaction.id, transaction.state, {"stop_asked": True}
+        session, transaction.operator_id, transaction.id, transaction.state, {"stop_asked_at": session.now()}
     )
 
 

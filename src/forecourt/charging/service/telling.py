@@ -124,7 +124,7 @@ async def read(
     if found is None or found.state is TransactionState.ENDED:
         return  # Clock-aligned readings, or of a session nobody knows: the raw frame keeps them.
     last_wh = await sessions.add_samples(session, found, told.samples)
-    if rules.is_limit_reached(found.limit_e4, found.meter_start_wh, last_wh) and not found.stop_asked:
+    if rules.is_limit_reached(found.limit_e4, found.meter_start_wh, last_wh) and found.stop_asked_at is None:
         await sessions.ask_stop(session, found)
     nozzle = await showing.nozzle_of(session, ref, found.connector_number)
     if nozzle is not None and found.state is TransactionState.OPEN:
@@ -179,7 +179,7 @@ async def connected(session: WriteSession, ref: ChargePointRef, connection: str,
         session,
         ref.operator_id,
         ref.device_id,
-        {"connected": True, "connection": connection, "heard_at": now},
+        {"connection": connection, "heard_at": now},
     )
     for each in await queries.connectors_of(session, ref.operator_id, ref.device_id):
         if each.connector_number:
@@ -212,7 +212,7 @@ async def report_settings(
                 "device_id": ref.device_id,
                 "key": key,
                 "value": value,
-                "readonly": readonly,
+                "readonly": int(readonly),
                 "reported_at": now,
             }
             for key, (value, readonly) in settings.items()
@@ -283,7 +283,6 @@ async def _ensure_charge_point(session: WriteSession, ref: ChargePointRef) -> No
             "meter_serial": None,
             "firmware_status": None,
             "diagnostics_status": None,
-            "connected": False,
             "connection": None,
             "heard_at": session.now(),
             "last_transaction": 0,
@@ -357,7 +356,7 @@ def _transaction_row(
         "started_at": told.started_at,
         "meter_last_wh": told.meter_start_wh,
         "samples": 0,
-        "stop_asked": False,
+        "stop_asked_at": None,
         "stop_key": None,
         "meter_stop_wh": None,
         "ended_at": None,
