@@ -73,7 +73,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.CASHIER: frozenset(map(Permission, ATTEND)),
     Role.AUDITOR: frozenset(map(Permission, READ_ALL)),
 }
-TERMINAL_PERMISSIONS = frozenset(map(Permission, {"sales:at-device", "sites:read"}))
+TERMINAL_PERMISSIONS = frozenset(map(Permission, {"payments:at-device", "sales:at-device", "sites:read"}))
 """A terminal screen at the pumps: it shows what is to pay at its station and takes payment, nothing else."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import segno
 from sqlalchemy import case, func, select, update
 
-from forecourt.core.actor import Scope, operator_of
+from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, lease
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.ledger import queries as ledger
@@ -117,12 +117,18 @@ async def insert_attempt(session: WriteSession, row: Mapping[str, Any], operator
     await session.insert_many(AttemptRow, [row])
 
 
+def _seen_by(statement: Any, scope: Scope) -> Any:
+    """Bound a statement on payments to what `scope` may see: its operator's, a terminal its station's."""
+    if (mine := operator_of(scope)) is not None:
+        statement = statement.where(PaymentRow.operator_id == mine)
+    if isinstance(scope, Device):
+        statement = statement.where(PaymentRow.station_id == scope.station_id)
+    return statement
+
+
 async def get_payment(session: ReadSession, scope: Scope, payment_id: int) -> Payment:
     """Raises `PaymentNotFound`."""
-    wanted = select(*PAYMENT).where(PaymentRow.id == payment_id)
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(PaymentRow.operator_id == mine)
-    row = await session.first(wanted)
+    row = await session.first(_seen_by(select(*PAYMENT).where(PaymentRow.id == payment_id), scope))
     if row is None:
         raise PaymentNotFound(payment_id=payment_id)
     return _payment(row)
@@ -155,10 +161,8 @@ async def payment_view(session: ReadSession, scope: Scope, payment_id: int) -> P
 
 async def lock_payment(session: WriteSession, scope: Scope, payment_id: int) -> Payment:
     """The same, locked until the transaction ends. Attempts and refunds are changed under this lock."""
-    wanted = select(*PAYMENT).where(PaymentRow.id == payment_id).with_for_update()
-    if (mine := operator_of(scope)) is not None:
-        wanted = wanted.where(PaymentRow.operator_id == mine)
-    row = await session.first(wanted)
+    wanted = _seen_by(select(*PAYMENT).where(PaymentRow.id == payment_id), scope)
+    row = await session.first(wanted.with_for_update())
     if row is None:
         raise PaymentNotFound(payment_id=payment_id)
     return _payment(row)

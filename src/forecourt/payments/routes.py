@@ -17,13 +17,21 @@ from forecourt.ledger import queries as ledger
 from forecourt.payments import flows, queries, service
 from forecourt.payments.errors import PaymentEndedAlready, PaymentNotFound
 from forecourt.payments.schemas import PaymentOut, TopupIn, WalletOut
-from forecourt.payments.types import PAYMENTS_READ, PAYMENTS_TAKE, PAYMENTS_TOP_UP, PaymentId, Tender
+from forecourt.payments.types import (
+    PAYMENTS_AT_DEVICE,
+    PAYMENTS_READ,
+    PAYMENTS_TAKE,
+    PAYMENTS_TOP_UP,
+    PaymentId,
+    Tender,
+)
 from forecourt.sites import queries as sites
 
 router = APIRouter(prefix="/api/v1", tags=["payments"])
 
 Reader = Annotated[Actor, Depends(require(PAYMENTS_READ))]
 Taker = Annotated[Actor, Depends(require(PAYMENTS_TAKE))]
+AtDevice = Annotated[Actor, Depends(require(PAYMENTS_AT_DEVICE))]
 TopperUp = Annotated[Actor, Depends(require(PAYMENTS_TOP_UP))]
 Desk = Annotated[flows.Desk, Depends(part(flows.Desk))]
 
@@ -40,6 +48,18 @@ async def close_payment(actor: Taker, db: Db, desk: Desk, payment_id: PublicId) 
     await flows.end(desk, actor, PaymentId(payment_id))
     async with db.read() as session:
         return PaymentOut.model_validate(await queries.payment_view(session, actor.scope, payment_id))
+
+
+@router.get("/device/payments/{payment_id}", responses=refusals(PaymentNotFound))
+async def get_payment_at_device(actor: AtDevice, db: Db, payment_id: PublicId) -> PaymentOut:
+    """The same for a terminal: of its station."""
+    return await get_payment(actor, db, payment_id)
+
+
+@router.post("/device/payments/{payment_id}/close", responses=refusals(PaymentNotFound, PaymentEndedAlready))
+async def close_payment_at_device(actor: AtDevice, db: Db, desk: Desk, payment_id: PublicId) -> PaymentOut:
+    """The same for a terminal: a customer changed their mind, or the QR is too old."""
+    return await close_payment(actor, db, desk, payment_id)
 
 
 @router.get("/members/{member_id}/wallet")

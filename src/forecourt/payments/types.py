@@ -19,6 +19,7 @@ PAYMENTS_READ = Permission("payments:read")
 PAYMENTS_TAKE = Permission("payments:take")
 PAYMENTS_REFUND = Permission("payments:refund")
 PAYMENTS_TOP_UP = Permission("payments:top-up")
+PAYMENTS_AT_DEVICE = Permission("payments:at-device")  # A terminal: the payments of its own station.
 
 
 class Tender(StrEnum):
