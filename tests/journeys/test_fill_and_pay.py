@@ -17,7 +17,7 @@ def _books_agree(rig: Rig) -> object:
 
 
 def test_fill_then_pay_by_qr(rig: Rig) -> None:
-    sale = rig.fill(1, quantity_e4=20_0000)
+    sale = rig.fill(1, quantity_e4=20_0000, keypad=True)
     assert (sale["state"], sale["due_fen"], sale["marks"]) == ("open", 157_00, [])
 
     asked = rig.pay(sale["id"], key("qr-0001", rig), tender="wechat", product="native")
@@ -55,7 +55,7 @@ def test_prepaid_by_wallet_the_rest_is_free_again(rig: Rig) -> None:
     granted = authorise(rig, tender="wallet", kind="prepaid", preset={"kind": "amount", "value": 100_00})
     assert rig.wallet()["available_fen"] == before - 100_00
 
-    sale = rig.fill(2, quantity_e4=5_0000)
+    sale = rig.fill(2, quantity_e4=5_0000, keypad=True)
 
     paid = rig.until_sale(sale["id"], "paid")
     assert (paid["due_fen"], paid["tenders"]) == (41_80, ["wallet"])
@@ -68,7 +68,7 @@ def test_prepaid_by_wechat_the_rest_is_refunded(rig: Rig) -> None:
     granted = authorise(rig, tender="wechat", kind="prepaid", preset={"kind": "amount", "value": 100_00})
     pay_ahead(rig, granted)
 
-    sale = rig.fill(2, quantity_e4=5_0000)
+    sale = rig.fill(2, quantity_e4=5_0000, keypad=True)
 
     assert rig.until_sale(sale["id"], "paid")["tenders"] == ["wechat"]
     until(lambda: channel_totals(rig)["refunded_fen"] == refunded + 58_20, "the rest went back")
@@ -89,7 +89,7 @@ def test_a_bound_payer_is_charged_at_hang_up(rig: Rig) -> None:
     before = rig.wallet()["available_fen"]
     authorise(rig, tender="wallet", kind="bound", preset={"kind": "full"}, limit_fen=300_00)
 
-    sale = rig.fill(2, quantity_e4=10_0000)
+    sale = rig.fill(2, quantity_e4=10_0000, keypad=True)
 
     assert rig.until_sale(sale["id"], "paid")["due_fen"] == 83_60
     assert rig.wallet()["available_fen"] == before - 83_60
@@ -110,7 +110,7 @@ def test_a_short_limit_is_refused_before_flow(rig: Rig) -> None:
 
 
 def test_code_pay_that_stays_unclear_ends_in_a_reverse(rig: Rig) -> None:
-    sale = rig.fill(1, quantity_e4=2_0000)
+    sale = rig.fill(1, quantity_e4=2_0000, keypad=True)
     rig.channel("POST", "faults", {"kind": "userpaying", "operation": "code"})
     asked = rig.pay(
         sale["id"], key("code-0001", rig), tender="wechat", product="code", payer_code="134567890123456789"
@@ -125,7 +125,7 @@ def test_code_pay_that_stays_unclear_ends_in_a_reverse(rig: Rig) -> None:
 
 def test_two_payers_one_sale_the_second_gets_his_money_back(rig: Rig) -> None:
     refunded = channel_totals(rig)["refunded_fen"]
-    sale = rig.fill(1, quantity_e4=3_0000)
+    sale = rig.fill(1, quantity_e4=3_0000, keypad=True)
     first = rig.pay(sale["id"], key("two-0001", rig), tender="wechat", product="native")
     second = rig.pay(sale["id"], key("two-0002", rig), tender="wechat", product="native")
     rig.scan(first["qr_text"])
@@ -136,12 +136,12 @@ def test_two_payers_one_sale_the_second_gets_his_money_back(rig: Rig) -> None:
 
 
 def test_a_price_change_without_touching_the_dispenser(rig: Rig) -> None:
-    sale = rig.fill(4, quantity_e4=10_0000)
+    sale = rig.fill(4, quantity_e4=10_0000, keypad=True)
     assert sale["unit_price_e4"] == GUNS[3][3]
     set_price(rig, 4, 44_500)
     until(lambda: not nozzle(rig, 4)["price_pending"], "the nozzle has acknowledged")
 
-    changed = rig.fill(4, quantity_e4=10_0000)
+    changed = rig.fill(4, quantity_e4=10_0000, keypad=True)
 
     assert (changed["unit_price_e4"], changed["due_fen"], changed["marks"]) == (44_500, 44_50, [])
 
@@ -151,7 +151,7 @@ def test_a_nozzle_that_does_not_acknowledge_sells_at_its_old_price_and_says_so(r
     set_price(rig, 5, 360_000)
     until(lambda: nozzle(rig, 5)["price_pending"], "the price waits at the nozzle")
 
-    sale = rig.fill(5, quantity_e4=1_0000)
+    sale = rig.fill(5, quantity_e4=1_0000, keypad=True)
 
     assert (sale["unit_price_e4"], sale["due_fen"]) == (350_000, 35_00)
     assert "price_pending" in sale["marks"]
@@ -175,9 +175,8 @@ def pay_ahead(rig: Rig, granted: dict[str, str]) -> None:
 
 
 def channel_totals(rig: Rig) -> dict[str, int]:
-    totals = rig.channel("GET", "totals")
-    found = totals["merchants"][0] if "merchants" in totals else next(iter(totals.values()))
-    return found  # type: ignore[no-any-return]
+    (mine,) = rig.channel("GET", "totals")["merchants"].values()
+    return mine  # type: ignore[no-any-return]
 
 
 def nozzle(rig: Rig, gun: int) -> dict[str, object]:

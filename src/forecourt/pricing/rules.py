@@ -13,10 +13,8 @@ def price_at(lines: Sequence[Price], at: datetime) -> Price | None:
 
 
 def old_unit_price_e4(nozzle: NozzlePrice | None, book_unit_price_e4: int, at: datetime) -> int | None:
-    """What a nozzle sells at that was told the book's price and has not acknowledged it by `at`."""
-    if nozzle is None or nozzle.acknowledged_unit_price_e4 in {None, book_unit_price_e4}:
-        return None
-    told_another = nozzle.desired_unit_price_e4 != book_unit_price_e4
-    if told_another and (nozzle.acknowledged_at is None or nozzle.acknowledged_at <= at):
-        return None  # The fill was before this price was told; the nozzle sold at the book's.
-    return nozzle.acknowledged_unit_price_e4
+    """What a nozzle sold at, at `at`, that had acknowledged another price than the book's by then."""
+    if nozzle is None or nozzle.acknowledged_at is None or nozzle.acknowledged_at > at:
+        return None  # Nobody knows what it showed then; the device's own word stands in its evidence.
+    acknowledged = nozzle.acknowledged_unit_price_e4
+    return None if acknowledged == book_unit_price_e4 else acknowledged

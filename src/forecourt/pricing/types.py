@@ -56,10 +56,6 @@ class NozzlePrice:
     acknowledged_unit_price_e4: int | None
     acknowledged_at: datetime | None
 
-    @property
-    def is_pending(self) -> bool:
-        return self.acknowledged_unit_price_e4 != self.desired_unit_price_e4
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceSet(Event):

@@ -69,7 +69,7 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
         }
         book = await prices.quote_many(session, list(quotes.values()))
         unpaid = await queries.open_sales_of_nozzles(session, actor.scope, [nozzle.id for nozzle in nozzles])
-    pending = {each.nozzle_id for each in told if each.is_pending}
+    acknowledged = {each.nozzle_id: each.acknowledged_unit_price_e4 for each in told}
     items = []
     for nozzle in nozzles:
         seen = live.get(nozzle.id)
@@ -92,7 +92,11 @@ async def get_forecourt(actor: SiteReader, db: Db, station_id: PublicId) -> Fore
                 amount_fen=seen.amount_fen if seen else 0,
                 updated_at=seen.updated_at if seen else None,
                 unpaid_count=sum(sale.nozzle_id == nozzle.id for sale in unpaid),
-                price_pending=nozzle.id in pending,
+                price_pending=(
+                    price is not None
+                    and nozzle.id in acknowledged
+                    and acknowledged[nozzle.id] != price.unit_price_e4
+                ),
             )
         )
     return ForecourtOut(items=items)
