@@ -11,7 +11,7 @@ from forecourt.access.flows import Authenticator
 from forecourt.access.types import OpenedSession, Role, SessionKind
 from forecourt.core.actor import Device, Operator, Platform
 from forecourt.core.db import Database
-from forecourt.core.errors import Unauthenticated
+from forecourt.core.errors import Unauthenticated, Unavailable
 from forecourt.core.http import Credentials
 from forecourt.core.passwords import Passwords
 from forecourt_kit.clock import ManualClock
@@ -212,6 +212,32 @@ class TestSessions:
         callers = await asyncio.gather(*(authenticator.caller(offered(token)) for token in tokens * 10))
         assert len(callers) == 30
         assert asked == [3]
+
+    async def test_a_bug_in_the_look_up_reaches_whoever_waits(
+        self, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(session: object, hashes: list[str]) -> object:
+            raise LookupError
+
+        monkeypatch.setattr(queries, "find_sessions_many", broken)
+        authenticator = Authenticator(sqlite_database)
+        outcomes = await asyncio.gather(
+            *(authenticator.caller(offered(token)) for token in "abc"), return_exceptions=True
+        )
+        assert [type(each) for each in outcomes] == [RuntimeError] * 3
+
+    async def test_a_store_that_is_away_is_told_to_all_who_wait(
+        self, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(session: object, hashes: list[str]) -> object:
+            raise Unavailable
+
+        monkeypatch.setattr(queries, "find_sessions_many", away)
+        authenticator = Authenticator(sqlite_database)
+        outcomes = await asyncio.gather(
+            *(authenticator.caller(offered(token)) for token in "abc"), return_exceptions=True
+        )
+        assert [type(each) for each in outcomes] == [Unavailable] * 3
 
     async def test_a_device_session_has_the_devices_scope_and_is_one(self, database: Database) -> None:
         tokens = ["t" * 32, "u" * 32]

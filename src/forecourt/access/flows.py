@@ -159,6 +159,10 @@ class Authenticator:
         else:
             for token_hash, future in wanted.items():
                 future.set_result(found.get(token_hash))
+        finally:
+            for future in wanted.values():
+                if not future.done():  # A bug above: whoever waits must hear of it rather than hang.
+                    future.set_exception(RuntimeError("the look-up of a session failed"))
 
 
 def _caller(record: SessionRecord) -> Caller:

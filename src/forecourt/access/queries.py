@@ -5,10 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Row,
     Select,
     and_,
+    any_,
+    bindparam,
     case,
     delete,
     func,
@@ -143,21 +146,26 @@ async def update_staff(session: WriteSession, scope: Scope, staff_id: int, **val
 # --------------------------------------------------------------------------------------------- sessions
 
 
+def _sessions_by_hash(which: ColumnElement[bool]) -> Select[Any]:
+    columns = (STAFF.role, STAFF.locale, STAFF.login, STAFF.name.label("staff_name"), STAFF.disabled_at)
+    return (
+        select(SessionRow.__table__, *columns).outerjoin(StaffRow, STAFF.id == SESSION.staff_id).where(which)
+    )
+
+
+# Asked on every request: made once, so that a request pays for its values only. PostgreSQL gets one array,
+# and so prepares one statement for any number of tokens.
+SESSIONS_IN_LIST = _sessions_by_hash(SESSION.token_hash.in_(bindparam("hashes", expanding=True)))
+SESSIONS_IN_ARRAY = _sessions_by_hash(
+    SESSION.token_hash == any_(bindparam("hashes", type_=ARRAY(SESSION.token_hash.type)))
+)
+
+
 async def find_sessions_many(session: ReadSession, token_hashes: Sequence[str]) -> dict[str, SessionRecord]:
     """What the tokens open, by hash: the session and, for a person, who they are now."""
-    found = (
-        select(
-            SessionRow.__table__,
-            STAFF.role,
-            STAFF.locale,
-            STAFF.login,
-            STAFF.name.label("staff_name"),
-            STAFF.disabled_at,
-        )
-        .outerjoin(StaffRow, STAFF.id == SESSION.staff_id)
-        .where(SESSION.token_hash.in_(token_hashes))
-    )
-    return {row.token_hash: _record(row) for row in await session.all(found)}
+    statement = SESSIONS_IN_ARRAY if session.dialect == "postgresql" else SESSIONS_IN_LIST
+    rows = await session.all(statement, {"hashes": list(token_hashes)})
+    return {row.token_hash: _record(row) for row in rows}
 
 
 def _record(row: Row[Any]) -> SessionRecord:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from forecourt.core.errors import Refusal
@@ -58,6 +59,6 @@ async def _asked(check: Check) -> CheckResult:
         return CheckResult(ok=False, detail=f"no answer within {CHECK_TIMEOUT_S:g} s")
     except Refusal as refusal:
         return CheckResult(ok=False, detail=refusal.detail)
-    except OSError as error:
+    except (OSError, SQLAlchemyError) as error:
         return CheckResult(ok=False, detail=type(error).__name__)
     return CheckResult(ok=True)
