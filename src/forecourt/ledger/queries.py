@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import case, func, select, update
 
 from forecourt.core.actor import Scope, operator_of
-from forecourt.core.db import ReadSession, WriteSession, insert_new, update_many
+from forecourt.core.db import ReadSession, WriteSession, insert_new, one_of, update_many
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.ledger import rules
 from forecourt.ledger.models import AccountRow, BalanceRow, HoldRow, LotRow, PostingRow, SealRow, TransferRow
@@ -23,6 +23,17 @@ from forecourt.ledger.types import (
     Wallet,
 )
 
+LOCKED_BALANCES = (
+    select(BalanceRow.account_id, BalanceRow.balance_fen, BalanceRow.held_fen)
+    .order_by(BalanceRow.account_id)
+    .with_for_update()
+)
+LOTS = select(LotRow.account_id, LotRow.id, LotRow.kind, LotRow.remaining_fen, LotRow.expires_at).where(
+    LotRow.remaining_fen > 0
+)
+TRANSFERS = select(
+    TransferRow.operator_id, TransferRow.kind, TransferRow.reference, TransferRow.id, TransferRow.memo
+)
 ACCOUNTS_KNOWN_MAX = 100_000  # Accounts this process has seen stored; forgotten all at once beyond that.
 
 
@@ -53,8 +64,7 @@ async def lock_balances_many(session: WriteSession, account_ids: Iterable[int]) 
     ids = sorted(set(account_ids))
     if not ids:
         return {}
-    wanted = select(BalanceRow.account_id, BalanceRow.balance_fen, BalanceRow.held_fen)
-    wanted = wanted.where(BalanceRow.account_id.in_(ids)).order_by(BalanceRow.account_id).with_for_update()
+    wanted = LOCKED_BALANCES.where(one_of(session, BalanceRow.account_id, ids))
     return {row[0]: (row[1], row[2]) for row in await session.all(wanted)}
 
 
@@ -63,9 +73,8 @@ async def lots_many(session: ReadSession, account_ids: Iterable[int]) -> dict[in
     ids = list(account_ids)
     if not ids:
         return {}
-    wanted = select(LotRow.account_id, LotRow.id, LotRow.kind, LotRow.remaining_fen, LotRow.expires_at)
     found: dict[int, list[Lot]] = {}
-    for row in await session.all(wanted.where(LotRow.account_id.in_(ids), LotRow.remaining_fen > 0)):
+    for row in await session.all(LOTS.where(one_of(session, LotRow.account_id, ids))):
         found.setdefault(row[0], []).append(Lot(row[1], row[2], row[3], row[4]))
     return found
 
@@ -88,11 +97,10 @@ async def transfers_by_reference_many(
     if not wanted:
         return {}
     found = await session.all(
-        select(
-            TransferRow.operator_id, TransferRow.kind, TransferRow.reference, TransferRow.id, TransferRow.memo
-        ).where(
-            TransferRow.reference.in_({name[2] for name in wanted}),
-            TransferRow.operator_id.in_({name[0] for name in wanted}),
+        TRANSFERS.where(
+            one_of(session, TransferRow.reference, sorted({name[2] for name in wanted})),
+            one_of(session, TransferRow.kind, sorted({name[1] for name in wanted})),
+            one_of(session, TransferRow.operator_id, sorted({name[0] for name in wanted})),
         )
     )
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in found}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NewType
 
@@ -86,6 +87,12 @@ NORMAL_SIDE: dict[Purpose, Side] = {
 FLOORED = frozenset({Purpose.WALLET_PRINCIPAL, Purpose.WALLET_BONUS})
 
 
+@lru_cache(maxsize=65_536)
+def _account_id(operator_id: int, purpose: Purpose, owner: int) -> AccountId:
+    name = f"{operator_id}/{purpose.value}/{owner}".encode()
+    return AccountId(int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Names one account. Its number follows from its name, so nobody has to look it up."""
@@ -96,8 +103,7 @@ class Account:
 
     @property
     def id(self) -> AccountId:
-        name = f"{self.operator_id}/{self.purpose.value}/{self.owner}".encode()
-        return AccountId(int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1)
+        return _account_id(self.operator_id, self.purpose, self.owner)
 
     @property
     def has_floor(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from forecourt.core.actor import Device, Scope, operator_of
-from forecourt.core.db import ReadSession, WriteSession, insert_new, update_many
+from forecourt.core.db import ReadSession, WriteSession, insert_new, one_of, update_many
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.deliveries import queries as deliveries
 from forecourt.ledger import queries as ledger
@@ -53,6 +53,8 @@ SALE = (
     SaleRow.opened_at,
     SaleRow.paid_at,
 )
+SALE_FIELDS = tuple(column.key for column in SALE)
+LOCKED_SALES = select(*SALE).order_by(SaleRow.id).with_for_update()
 AUTHORISATION = (
     AuthorisationRow.id,
     AuthorisationRow.operator_id,
@@ -75,13 +77,10 @@ CHECKED_AT_ONCE = 500  # Sales that `verify` holds in memory.
 
 
 def _sale(row: Any) -> Sale:
-    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping.
-    fields |= {
-        "id": SaleId(row.id),
-        "business_date": date.fromisoformat(row.business_date),
-        "marks": tuple(row.marks),
-        "tenders": tuple(row.tenders.split()),
-    }
+    fields: dict[str, Any] = dict(zip(SALE_FIELDS, row, strict=True))
+    fields["business_date"] = date.fromisoformat(fields["business_date"])
+    fields["marks"] = tuple(fields["marks"])
+    fields["tenders"] = tuple(fields["tenders"].split())
     return Sale(**fields)
 
 
@@ -113,8 +112,8 @@ async def sold_deliveries_many(session: ReadSession, delivery_ids: Iterable[int]
 
 async def lock_sales_many(session: WriteSession, sale_ids: Iterable[int]) -> dict[int, Sale]:
     """Sales, locked in id order until the transaction ends; the caller checks whose they are."""
-    wanted = select(*SALE).where(SaleRow.id.in_(sorted(set(sale_ids)))).order_by(SaleRow.id)
-    return {row.id: _sale(row) for row in await session.all(wanted.with_for_update())}
+    wanted = LOCKED_SALES.where(one_of(session, SaleRow.id, sorted(set(sale_ids))))
+    return {row[0]: _sale(row) for row in await session.all(wanted)}
 
 
 async def lock_sale(session: WriteSession, scope: Scope, sale_id: int) -> Sale:

@@ -4,7 +4,7 @@ from forecourt.core.db.claim import insert_new, lease, upsert_many
 from forecourt.core.db.database import Database
 from forecourt.core.db.model import Model
 from forecourt.core.db.session import ReadSession, WriteSession, assert_no_transaction
-from forecourt.core.db.sets import update_many
+from forecourt.core.db.sets import one_of, update_many
 from forecourt.core.db.types import Big, Bytes, Code, Json, Key, Text, UtcTime
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "assert_no_transaction",
     "insert_new",
     "lease",
+    "one_of",
     "update_many",
     "upsert_many",
 ]

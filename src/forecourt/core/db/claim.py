@@ -11,8 +11,10 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Table, UnaryExpression, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from forecourt.core.db.bulk import insert_missing
 from forecourt.core.db.model import Model
 from forecourt.core.db.session import INSERT_ROWS_MAX, WriteSession
+from forecourt.core.db.types import Code, UtcTime
 
 
 async def insert_new(
@@ -30,8 +32,14 @@ async def insert_new(
     # One lock order for all callers: no deadlock between batches.
     ordered = [distinct[each] for each in sorted(distinct)]
     columns = model.__table__.c
+    said: set[tuple[Any, ...]] = set()
     for start in range(0, len(ordered), INSERT_ROWS_MAX):
-        await session.execute(_insert(session, model, key, None), ordered[start : start + INSERT_ROWS_MAX])
+        told = await insert_missing(session, model, ordered[start : start + INSERT_ROWS_MAX], key)
+        if told is not None:
+            said.update(map(tuple, told))
+    plain = not any(isinstance(columns[name].type, UtcTime | Code) for name in key)
+    if session.dialect == "postgresql" and plain:
+        return said
     found = await session.all(select(*(columns[name] for name in key)).where(columns["claim"] == claim))
     return {tuple(row) for row in found}
 
@@ -48,23 +56,16 @@ async def upsert_many(
     distinct = {tuple(row[name] for name in key): dict(row) for row in rows}
     ordered = [distinct[each] for each in sorted(distinct)]
     for start in range(0, len(ordered), INSERT_ROWS_MAX):
-        await session.execute(_insert(session, model, key, update), ordered[start : start + INSERT_ROWS_MAX])
+        await session.execute(_upsert(session, model, key, update), ordered[start : start + INSERT_ROWS_MAX])
 
 
-def _insert(
-    session: WriteSession, model: type[Model], key: Sequence[str], update: Sequence[str] | None
-) -> Any:
-    """An INSERT that on conflict overwrites `update`, or does nothing when that is None."""
+def _upsert(session: WriteSession, model: type[Model], key: Sequence[str], update: Sequence[str]) -> Any:
     table = cast("Table", model.__table__)
     if session.dialect == "mysql":
         statement = mysql.insert(table)
-        names = update if update is not None else key[:1]
-        source = statement.inserted if update is not None else table.c
-        return statement.on_duplicate_key_update({name: source[name] for name in names})
+        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in update})
     dialect = postgresql if session.dialect == "postgresql" else sqlite
     insert = dialect.insert(table)
-    if update is None:
-        return insert.on_conflict_do_nothing(index_elements=list(key))
     return insert.on_conflict_do_update(
         index_elements=list(key), set_={name: insert.excluded[name] for name in update}
     )

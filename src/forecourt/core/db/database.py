@@ -9,8 +9,9 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from forecourt.core.db.bulk import Dialect
 from forecourt.core.db.faults import ConnectionFault, is_repeatable, translated
-from forecourt.core.db.session import Dialect, ReadSession, WriteSession, dialect_of, open_transaction
+from forecourt.core.db.session import ReadSession, WriteSession, dialect_of, open_transaction
 from forecourt.core.db.sqlite import InLoopSQLite
 from forecourt.core.errors import Unavailable
 from forecourt_kit.clock import Clock

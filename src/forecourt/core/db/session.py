@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import CursorResult, Executable, Row, insert
+from sqlalchemy import CursorResult, Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from forecourt.core.db.bulk import Dialect, insert_rows
 from forecourt.core.db.model import Model
 from forecourt_kit.clock import Clock
 from forecourt_kit.ids import IdSource
 
-Dialect = Literal["sqlite", "mysql", "postgresql"]
 AnyRow = Row[*tuple[Any, ...]]
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -50,6 +50,12 @@ class ReadSession:
         if self._in_place is not None:  # SQLite answers in microseconds: no greenlet to switch to.
             return self._in_place.execute(statement, params)
         return await self._connection.execute(statement, params)
+
+    async def driver(self, statement: str, params: Any = ()) -> CursorResult[*tuple[Any, ...]]:
+        """A statement in the engine's own words, unchanged; a list of tuples runs it for each."""
+        if self._in_place is not None:
+            return self._in_place.exec_driver_sql(statement, params)
+        return await self._connection.exec_driver_sql(statement, params)
 
     async def all(self, statement: Executable, params: Params = None) -> Sequence[AnyRow]:
         return (await self.execute(statement, params)).all()
@@ -100,9 +106,8 @@ class WriteSession(ReadSession):
 
     async def insert_many(self, model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of one shape, in as few statements as the engine allows."""
-        table = model.__table__
         for start in range(0, len(rows), INSERT_ROWS_MAX):
-            await self.execute(insert(table), list(rows[start : start + INSERT_ROWS_MAX]))  # type: ignore[arg-type]
+            await insert_rows(self, model, rows[start : start + INSERT_ROWS_MAX])
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Run `callback` once this is durable, never when it rolls back. For wake-ups, not for facts."""

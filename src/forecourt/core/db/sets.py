@@ -1,42 +1,33 @@
-"""One UPDATE for many rows. MariaDB sends an UPDATE row by row, so there the values go in one CASE."""
+"""Many rows in one statement: to change them, and to find them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, update
+from sqlalchemy import ColumnElement, any_, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from forecourt.core.db.bulk import set_rows
 from forecourt.core.db.model import Model
-from forecourt.core.db.session import WriteSession
+from forecourt.core.db.session import INSERT_ROWS_MAX, ReadSession, WriteSession
 
-CASE_ROWS_MAX = 128  # A CASE is searched row by row: longer ones cost more than a second statement.
+CASE_ROWS_MAX = 128  # MariaDB's CASE is searched row by row: longer ones cost more than a second statement.
 
 
 async def update_many(
     session: WriteSession, model: type[Model], rows: Sequence[Mapping[str, Any]], *, key: str
 ) -> None:
-    """Set the other columns of each row where `key` matches; keys are distinct, columns the same."""
-    if not rows:
-        return
-    table: Any = model.__table__
-    names = [name for name in rows[0] if name != key]
-    if session.dialect != "mysql":
-        statement = update(table).where(table.c[key] == bindparam(f"{key}_"))
-        statement = statement.values(
-            {name: bindparam(f"{name}_", type_=table.c[name].type) for name in names}
-        )
-        await session.execute(statement, [{f"{name}_": value for name, value in row.items()} for row in rows])
-        return
-    for start in range(0, len(rows), CASE_ROWS_MAX):
-        part = rows[start : start + CASE_ROWS_MAX]
-        values = {
-            name: case(
-                *(
-                    (table.c[key] == row[key], bindparam(None, row[name], type_=table.c[name].type))
-                    for row in part
-                )
-            )
-            for name in names
-        }
-        await session.execute(
-            update(table).where(table.c[key].in_([row[key] for row in part])).values(values)
-        )
+    """Set the other columns of each row where `key` matches. Same columns in each row, keys are distinct."""
+    size = CASE_ROWS_MAX if session.dialect == "mysql" else INSERT_ROWS_MAX
+    for start in range(0, len(rows), size):
+        await set_rows(session, model, rows[start : start + size], key)
+
+
+def one_of(session: ReadSession, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """`column IN values`, for hot statements.
+
+    PostgreSQL gets one array, so that the statement is the same for any number of values and prepared once.
+    """
+    if session.dialect == "postgresql":
+        array = bindparam(None, list(values), type_=ARRAY(column.type))
+        return column == any_(array)  # type: ignore[no-any-return]
+    return column.in_(values)  # type: ignore[no-any-return]
