@@ -45,7 +45,8 @@ from forecourt_kit.random import SystemRandom
 T = TypeVar("T")
 
 PASSWORD = "journey-of-one-litre"
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
+START_PATIENCE_S = 240.0  # Ten processes begin at once, on as few as two cores.
 SPEED = 30
 MEMBER_FEN = 2_000_00
 
@@ -172,11 +173,11 @@ class Rig:
             timeout=20.0,
         )
         who = {"account": "anna", "password": PASSWORD}
-        until(lambda: self._answers("POST", "/session", who), "the API answers")
+        until(lambda: self._answers("POST", "/session", who), "the API answers", START_PATIENCE_S)
 
     def _answers(self, method: str, path: str, body: dict[str, Any]) -> bool:
         try:
-            return self.client.request(method, path, json=body).status_code == 200
+            return self.client.request(method, path, json=body).is_success
         except httpx.TransportError:
             return False
 
@@ -278,7 +279,10 @@ class Rig:
     def settle(self) -> None:
         """Wait until every dispenser's sale is a sale of the centre."""
         until(lambda: all(not gun["busy"] for gun in self.station(do="guns")["guns"]), "the guns hang")
-        until(lambda: all(gun["waiting"] == 0 for gun in self.station(do="guns")["guns"]), "sales are taken")
+        until(
+            lambda: all(gun["sales_waiting"] == 0 for gun in self.station(do="guns")["guns"]),
+            "sales are taken",
+        )
 
 
 def until(look: Callable[[], T | None], what: str, patience_s: float = PATIENCE_S) -> T:
@@ -317,7 +321,7 @@ def running(folder: Path, backend: Backend) -> Iterator[Rig]:
         until(lambda: _listens(rig.ports["control"]), "the station answers")
         rig.start("edge")
         rig.log_in()
-        until(lambda: _online(rig), "the nozzles are online")
+        until(lambda: _online(rig), "the nozzles are online", START_PATIENCE_S)
         yield rig
     finally:
         rig.stop()
@@ -466,5 +470,3 @@ def _edge_toml(rig: Rig) -> str:
             f'mode = "{mode}"',
         ]
     return "\n".join(lines) + "\n"
-
-
