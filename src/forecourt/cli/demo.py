@@ -261,7 +261,8 @@ def _cast(host: Host, scene: Scene, folder: Path) -> list[tuple[str, str, list[s
             ocpp_host, ocpp_port = address_of(host.settings.devices)
             town += ["evse", "--url", f"ws://{ocpp_host}:{ocpp_port}/ocpp", "--connectors", "2"]
             code = f"{station['kind'].upper()}-01:{station['password']}"
-            town += ["--charge-point", code, "--control", control, "--speed", "60", "--"]
+            town += ["--charge-point", code, "--control", control, "--speed", "60"]
+            town += ["--state", str(folder / f"{station['kind']}.json"), "--"]
             chargers.append(control)
     town += ["traffic", "--api", f"http://{address}:{port}", "--login", ATTENDANT]
     town += ["--password-file", str(folder / "attendant.password"), "--channels", f"http://{CHANNELS}"]

@@ -65,6 +65,19 @@ class Fleet:
         except (KeyError, TypeError, ValueError) as why:
             raise Refused(f"{command.get('do')}: {why}") from why
 
+    def kept(self) -> dict[str, dict[str, int]]:
+        """What meters keep without power: their registers, in micro-watt-hours, as JSON."""
+        return {
+            code: {str(number): each.register_uwh for number, each in point.connectors.items()}
+            for code, point in self.points.items()
+        }
+
+    def restore(self, kept: Mapping[str, Mapping[str, int]]) -> None:
+        """Take up where `kept` left off; what it does not name stays as installed."""
+        for code, point in self.points.items():
+            for number, connector in point.connectors.items():
+                connector.register_uwh = kept.get(code, {}).get(str(number), connector.register_uwh)
+
     def point_of(self, command: Mapping[str, Any]) -> ChargePoint:
         """The one named by `charge_point`; the only one when there is one."""
         name = command.get("charge_point")

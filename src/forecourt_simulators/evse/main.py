@@ -8,9 +8,11 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from forecourt_kit import log
 from forecourt_kit.clock import Clock, SystemClock
+from forecourt_kit.disk import Disk, OsDisk
 from forecourt_kit.random import SeededRandom
 from forecourt_simulators.evse import control
 from forecourt_simulators.evse.charge_point import ChargePoint
@@ -21,6 +23,7 @@ from forecourt_simulators.evse.setup import ChargePointSetup, ConnectorSetup, pa
 TICK_S = 0.05
 US_PER_S = 1_000_000
 SPEED_MAX = 1_000
+SAVE_EVERY_TICKS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class EvseOptions:
     control_port: int = 0
     seed: int = 0
     speed: int = 1
+    state_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,19 @@ class RunningFleet:
 
 
 @contextlib.asynccontextmanager
-async def running(options: EvseOptions, clock: Clock) -> AsyncIterator[RunningFleet]:
+async def running(
+    options: EvseOptions, clock: Clock, disk: Disk | None = None
+) -> AsyncIterator[RunningFleet]:
     """Charge points that stay connected, and their control API, until the context ends."""
     chance = SeededRandom(options.seed)
     points = {setup.code: ChargePoint(setup, clock, chance.branch(setup.code)) for setup in options.setups}
     fleet = Fleet(points)
+    registers = Registers(fleet, disk or OsDisk(), options.state_path)
+    registers.load()
     server = await control.serve(fleet, options.control_host, options.control_port)
     links = {code: Link(point, options.url) for code, point in points.items()}
     tasks = [asyncio.create_task(link.keep()) for link in links.values()]
-    tasks.append(asyncio.create_task(_tick(fleet, options.speed, clock)))
+    tasks.append(asyncio.create_task(_tick(fleet, options.speed, clock, registers)))
     try:
         yield RunningFleet(fleet, server.sockets[0].getsockname()[1], links)
     finally:
@@ -59,16 +67,37 @@ async def running(options: EvseOptions, clock: Clock) -> AsyncIterator[RunningFl
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        registers.save()
 
 
-async def _tick(fleet: Fleet, speed: int, clock: Clock) -> None:
+class Registers:
+    """The meters' registers in a file, so that a totalizer never starts anew; without a path, nowhere."""
+
+    def __init__(self, fleet: Fleet, disk: Disk, path: Path | None) -> None:
+        self._fleet, self._disk, self._path = fleet, disk, path
+        self._saved = ""
+
+    def load(self) -> None:
+        if self._path is not None and self._disk.exists(self._path):
+            self._fleet.restore(json.loads(self._disk.read(self._path)))
+
+    def save(self) -> None:
+        state = json.dumps(self._fleet.kept())
+        if self._path is not None and state != self._saved:
+            self._disk.replace(self._path, state.encode())
+            self._saved = state
+
+
+async def _tick(fleet: Fleet, speed: int, clock: Clock, registers: Registers) -> None:
     """Let the fleet's time follow the clock; energy flows `speed` times as fast."""
-    before_s = clock.monotonic_s()
+    before_s, ticks = clock.monotonic_s(), 0
     while True:
         await asyncio.sleep(TICK_S)
         now_s = clock.monotonic_s()
         fleet.advance(int((now_s - before_s) * US_PER_S), speed)
-        before_s = now_s
+        before_s, ticks = now_s, ticks + 1
+        if ticks % SAVE_EVERY_TICKS == 0:
+            registers.save()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--control", default="127.0.0.1:7302", metavar="HOST:PORT")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--speed", type=int, default=1, help="how much faster energy flows than it would")
+    made.add_argument("--state", type=Path, help="file that keeps registers over restarts")
     made.add_argument(
         "--faults",
         default="",
@@ -123,6 +153,7 @@ def options_of(argv: Sequence[str]) -> EvseOptions:
         control_port=int(port),
         seed=args.seed,
         speed=args.speed,
+        state_path=args.state,
     )
 
 
