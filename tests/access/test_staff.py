@@ -1,13 +1,15 @@
 """Who may take on whom, who sees whom, and that each act leaves its trace."""
 
 import pytest
+from sqlalchemy import update
 from tests.access.conftest import OURS, PASSWORD, THEIRS, of, take_on
 
 from forecourt.access import queries, rules, service
 from forecourt.access.errors import LoginTaken, NotYourself, RoleNotYours, SessionNotFound, StaffNotFound
+from forecourt.access.models import StaffRow
 from forecourt.access.types import PLATFORM_ID, Caller, Role, SessionId, SessionKind
 from forecourt.core.actor import Actor, OperatorId, Platform, system
-from forecourt.core.db import Database
+from forecourt.core.db import Database, WriteSession
 from forecourt.core.passwords import Passwords
 from forecourt.operators import queries as operators
 from forecourt.operators.errors import OperatorCodeTaken, OperatorNotFound
@@ -212,3 +214,16 @@ class TestOperators:
             found = await operators.find_operator(session, platform.scope, "sino")
             assert found is not None
             assert found.id == first
+
+
+async def _plant(session: WriteSession, staff_id: int) -> None:
+    await session.run(update(StaffRow).where(StaffRow.id == staff_id).values(operator_id=PLATFORM_ID))
+
+
+async def test_verify_names_a_role_of_the_other_side(database: Database, passwords: Passwords) -> None:
+    wang = await take_on(database, passwords, "wang", Role.CASHIER)
+    async with database.read() as session:
+        assert await queries.check_roles_fit(session) == []
+    await database.transact(_plant, wang.id)
+    async with database.read() as session:
+        assert [each.subject for each in await queries.check_roles_fit(session)] == [f"staff {wang.id}"]

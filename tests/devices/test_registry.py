@@ -1,11 +1,15 @@
 """Devices and their secrets: shown once, sealed, changed with an overlap, revoked at once."""
 
+from typing import Any
+
 import pytest
+from sqlalchemy import Update, update
 from tests.devices.conftest import OURS, THEIRS, Place
 
 from forecourt.access.flows import Authenticator
 from forecourt.access.types import TooManyTries
 from forecourt.core.actor import Device
+from forecourt.core.db import WriteSession
 from forecourt.core.errors import Invalid, Unauthenticated
 from forecourt.core.http import Credentials
 from forecourt.devices import flows, queries, rules, service
@@ -197,3 +201,30 @@ class TestStrangers:
             await place.db.transact(service.rotate_key, THEIRS, place.vault, place.db.random, made.device.id)
         with pytest.raises(StationNotFound):
             await place.register(AGENT, actor=THEIRS)
+
+
+async def _plant(session: WriteSession, statement: Update) -> None:
+    await session.run(statement)
+
+
+async def test_verify_names_each_planted_violation(place: Place) -> None:
+    made = await place.register(TERMINAL)
+    other = await place.db.transact(sites.create_station, OURS, name="Other")
+    await place.db.transact(service.bind_nozzles, OURS, made.device.id, [place.nozzle.id])
+
+    async def details() -> set[str]:
+        async with place.db.read() as session:
+            return {each.detail for check in queries.CHECKS for each in await check(session)}
+
+    assert await details() == set()
+    plants: list[tuple[dict[str, Any], set[str]]] = [
+        ({"station_id": other.id}, {"bound to a nozzle elsewhere"}),
+        ({"station_id": 404}, {"no station of its operator"}),
+        (
+            {"state": DeviceState.REVOKED, "password_hash": "x"},
+            {"no station of its operator", "revoked, and still has a secret"},
+        ),
+    ]
+    for values, told in plants:
+        await place.db.transact(_plant, update(DeviceRow).values(**values))
+        assert await details() == told

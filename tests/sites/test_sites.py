@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Update, update
 
 from forecourt.core.actor import Actor, Device, Operator, OperatorId, system
-from forecourt.core.db import Database
+from forecourt.core.db import Database, WriteSession
 from forecourt.core.errors import Forbidden, Invalid
 from forecourt.sites import queries, rules, service
 from forecourt.sites.errors import (
@@ -21,6 +22,7 @@ from forecourt.sites.errors import (
     SupplyMismatch,
     SupplyOverlaps,
 )
+from forecourt.sites.models import NozzleRow, NozzleSupplyRow
 from forecourt.sites.types import Energy, Nozzle, PaymentPolicy, Product, Station, StationId
 from forecourt_kit.clock import ManualClock
 from forecourt_kit.quantity import Unit
@@ -272,3 +274,35 @@ class TestStrangers:
 
 def test_every_energy_has_a_unit() -> None:
     assert rules.UNITS.keys() == set(Energy)
+
+
+class TestVerify:
+    async def violations(self, db: Database) -> set[str]:
+        async with db.read() as session:
+            return {each.check for check in queries.CHECKS for each in await check(session)}
+
+    async def test_names_each_planted_violation(self, database: Database, clock: ManualClock) -> None:
+        at = await station(database)
+        made, sold = await nozzle(database, at), await product(database)
+        lng = await product(database, "LNG", energy=Energy.LNG, unit=Unit.KG)
+        await database.transact(service.set_supply, OURS, made.id, product_id=sold.id, tank_id=None)
+        later = clock.now() + timedelta(hours=1)
+        await database.transact(
+            service.set_supply, OURS, made.id, product_id=sold.id, tank_id=None, valid_from=later
+        )
+        assert await self.violations(database) == set()
+        supplies = update(NozzleSupplyRow)
+        plants = {
+            "sites.one_supply": supplies.values(valid_to=None),
+            "sites.supply_fits": supplies.values(product_id=lng.id),
+            "sites.nozzle_station": update(NozzleRow).values(station_id=404),
+        }
+        seen = set()
+        for check, plant in plants.items():
+            await database.transact(_plant, plant)
+            seen.add(check)
+            assert await self.violations(database) == seen
+
+
+async def _plant(session: WriteSession, statement: Update) -> None:
+    await session.run(statement)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -33,6 +34,7 @@ from forecourt.access.models import (
 )
 from forecourt.access.rules import LIFETIMES, Budget
 from forecourt.access.types import (
+    PLATFORM_ID,
     AuditEntry,
     Role,
     SessionId,
@@ -44,6 +46,7 @@ from forecourt.access.types import (
 )
 from forecourt.core.actor import OperatorId, Scope, System, operator_of
 from forecourt.core.db import ReadSession, UtcTime, WriteSession, insert_new, upsert_many
+from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 
 STAFF = StaffRow.__table__.c
 SESSION = SessionRow.__table__.c
@@ -420,3 +423,21 @@ async def list_audit(
         )
         for row in await session.all(found.order_by(columns.id.desc()).limit(limit))
     ]
+
+
+async def check_roles_fit(session: ReadSession) -> list[Violation]:
+    """Platform roles belong to the platform, all others to an operator."""
+    at_home = STAFF.operator_id == PLATFORM_ID
+    platforms = STAFF.role == Role.PLATFORM_ADMIN
+    rows = await session.all(
+        select(STAFF.id)
+        .where(or_(and_(platforms, not_(at_home)), and_(not_(platforms), at_home)))
+        .limit(VIOLATIONS_MAX)
+    )
+    return [
+        Violation(check="access.role", subject=f"staff {row.id}", detail="a role of the other side")
+        for row in rows
+    ]
+
+
+CHECKS: tuple[Check, ...] = (check_roles_fit,)

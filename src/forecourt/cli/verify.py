@@ -3,15 +3,21 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forecourt.access import queries as access
 from forecourt.charging import queries as charging
 from forecourt.core.db import Database
 from forecourt.core.verify import Check, Violation
 from forecourt.deliveries import queries as deliveries
+from forecourt.devices import queries as devices
 from forecourt.ledger import queries as ledger
 from forecourt.payments import queries as payments
 from forecourt.sales import queries as sales
+from forecourt.sites import queries as sites
 
 CHECKS: tuple[Check, ...] = (
+    *access.CHECKS,
+    *sites.CHECKS,
+    *devices.CHECKS,
     *ledger.CHECKS,
     *deliveries.CHECKS,
     *charging.CHECKS,

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, true, update
 
 from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new
+from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.sites.errors import NozzleNotFound, ProductNotFound, StationNotFound
 from forecourt.sites.models import (
     DispenserRow,
@@ -303,3 +304,72 @@ def _check_tenant(scope: Scope, operator_id: int) -> None:
     """Rows are written for the scope's own operator; services take the operator from the scope's rows."""
     own = operator_of(scope)
     assert own is None or own == operator_id
+
+
+# ------------------------------------------------------------------------------------------------ verify
+
+
+async def check_supplies_do_not_overlap(session: ReadSession) -> list[Violation]:
+    """At any instant a nozzle sells one product."""
+    later = NozzleSupplyRow.__table__.alias("later")
+    rows = await session.all(
+        select(SUPPLY.id, SUPPLY.nozzle_id)
+        .join(
+            later,
+            and_(later.c.nozzle_id == SUPPLY.nozzle_id, later.c.valid_from > SUPPLY.valid_from),
+        )
+        .where(or_(SUPPLY.valid_to.is_(None), SUPPLY.valid_to > later.c.valid_from))
+        .limit(VIOLATIONS_MAX)
+    )
+    return [
+        Violation(check="sites.one_supply", subject=f"nozzle {row.nozzle_id}", detail=f"supply {row.id}")
+        for row in rows
+    ]
+
+
+async def check_nozzles_stand_on_stations(session: ReadSession) -> list[Violation]:
+    """A nozzle and its station are one operator's."""
+    rows = await session.all(
+        select(NOZZLE.id)
+        .outerjoin(
+            StationRow, and_(STATION.id == NOZZLE.station_id, STATION.operator_id == NOZZLE.operator_id)
+        )
+        .where(STATION.id.is_(None))
+        .limit(VIOLATIONS_MAX)
+    )
+    return [
+        Violation(
+            check="sites.nozzle_station", subject=f"nozzle {row.id}", detail="no station of its operator"
+        )
+        for row in rows
+    ]
+
+
+async def check_supplies_fit(session: ReadSession) -> list[Violation]:
+    """A nozzle sells a product of its own operator, energy and unit."""
+    fits = and_(
+        PRODUCT.id == SUPPLY.product_id,
+        PRODUCT.operator_id == SUPPLY.operator_id,
+        PRODUCT.energy == NOZZLE.energy,
+        PRODUCT.unit == NOZZLE.unit,
+    )
+    rows = await session.all(
+        select(SUPPLY.id)
+        .join(NozzleRow, NOZZLE.id == SUPPLY.nozzle_id)
+        .outerjoin(ProductRow, fits)
+        .where(PRODUCT.id.is_(None))
+        .limit(VIOLATIONS_MAX)
+    )
+    return [
+        Violation(
+            check="sites.supply_fits", subject=f"supply {row.id}", detail="no such product for the nozzle"
+        )
+        for row in rows
+    ]
+
+
+CHECKS: tuple[Check, ...] = (
+    check_nozzles_stand_on_stations,
+    check_supplies_do_not_overlap,
+    check_supplies_fit,
+)

@@ -1,5 +1,6 @@
 """Every statement about devices, their messages and their commands."""
 
+from forecourt.devices.queries.checks import CHECKS
 from forecourt.devices.queries.commands import (
     commands_due_many,
     end_many,
@@ -42,6 +43,7 @@ from forecourt.devices.queries.registry import (
 )
 
 __all__ = [
+    "CHECKS",
     "agents_of_nozzles_many",
     "commands_due_many",
     "count_inbox",
