@@ -16,8 +16,8 @@ from forecourt_kit.clock import SystemClock
 from forecourt_kit.ids import from_public
 from forecourt_kit.random import SystemRandom
 from forecourt_protocols.slp.device import DeviceConfig, DeviceSession
-from forecourt_protocols.slp.events import Outbound
-from forecourt_protocols.slp.state import DeviceState, JournalState
+from forecourt_protocols.slp.events import JournalState, Outbound
+from forecourt_protocols.slp.state import DeviceState
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -143,7 +143,7 @@ class TestEvidenceThatDoesNotAddUp:
         if by_e4 < 0:
             rig.station(do="fault", gun=4, kind="totalizer_jump", by_e4=-by_e4 * 2)
         known, held = {sale["id"] for sale in rig.sales()}, {each["id"] for each in _held(rig)}
-        rig.station(do="fill", gun=4, quantity_e4=20_0000)
+        rig.station(do="fill", gun=4, quantity_e4=60_0000)
         until(lambda: rig.gun(4)["state"] == "fuelling", "it flows")
         rig.station(do="fault", gun=4, kind="totalizer_jump", by_e4=by_e4)
 

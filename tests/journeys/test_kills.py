@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests import services
@@ -21,6 +21,8 @@ from forecourt_kit.ids import TimeOrderedIds
 from forecourt_kit.random import SystemRandom
 
 pytestmark = pytest.mark.timeout(900)
+
+S = TypeVar("S", bound=PrivateServer)
 
 KILLS_EACH = 12 if SOAKING else 2  # Of every process that may be killed.
 DATABASE_KILLS = 10 if SOAKING else 2
@@ -164,7 +166,7 @@ async def _broker_away(rig: Rig, broker: PrivateServer) -> None:
 
 
 @contextmanager
-def _served(server: PrivateServer) -> Iterator[PrivateServer]:
+def _served(server: S) -> Iterator[S]:
     asyncio.run(server.start())
     try:
         yield server

@@ -30,5 +30,7 @@ def test_the_station_sells_on_and_is_caught_up_exactly_once(rig: Rig) -> None:
     patiently(lambda: rig.get("/sales", limit=1), "the centre answers")
     sales = reckoning.agree()
 
-    assert all(sale["state"] == "open" and sale["marks"] == [] for sale in sales)
+    assert {sale["state"] for sale in sales} == {"open"}
+    # A price that an earlier journey left waiting may be told; what is missed or doubled must not be.
+    assert {mark for sale in sales for mark in sale["marks"]} <= {"price_pending"}
     rig.verify()
