@@ -21,6 +21,8 @@ await run(async (page, look) => {
   await look('console-stations')
 
   await page.goto('/console/sales')
+  // Rows wait while a pointer rests on them.
+  await page.mouse.move(2, 2)
   await page.locator('[data-live=live]').waitFor()
   const before = await salesOn(page)
   tell('sales', { shown: before.length })

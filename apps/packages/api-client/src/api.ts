@@ -80,6 +80,10 @@ export function createApi(options: ApiOptions = {}) {
       openSales: (nozzle_id: string[]) => known(client.GET('/api/v1/device/sales', { params: { query: { nozzle_id } } })),
       pay: (sale_id: string, body: PaymentAsk, key: string) =>
         known(client.POST('/api/v1/device/sales/{sale_id}/payments', { params: { path: { sale_id }, header: keyed(key) }, body })),
+      payment: (payment_id: string) =>
+        known(client.GET('/api/v1/device/payments/{payment_id}', { params: { path: { payment_id } } })),
+      closePayment: (payment_id: string) =>
+        known(client.POST('/api/v1/device/payments/{payment_id}/close', { params: { path: { payment_id } } })),
     },
   }
 }

@@ -3,7 +3,7 @@ export { countdownText, startOfDay, stationTime, stationTimeExact } from './time
 export { createForecourtI18n, LOCALES, otherLocale, rememberLocale, type Locale } from './i18n'
 export { exactText, quantityText, unitText } from './quantity'
 export { moneyText, parseYuan, yuanText } from './money'
-export { phaseOf, type Phase } from './phase'
+export { phaseOf, stateKey, type Phase } from './phase'
 export { default as PhaseIcon } from './PhaseIcon.vue'
 export { problemText } from './problemText'
 export { serverNowMs, useNow } from './useNow'

@@ -21,3 +21,8 @@ export function phaseOf(nozzle: { state: string; unpaid_count: number }): Phase 
   const phase = PHASES[nozzle.state] ?? 'fault'
   return nozzle.unpaid_count > 0 && (phase === 'idle' || phase === 'ended') ? 'unpaid' : phase
 }
+
+/** The message that names a nozzle's state: a car is plugged in and charged, not lifted and fuelled. */
+export function stateKey(nozzle: { state: string; energy: string }): string {
+  return nozzle.energy === 'ev' ? `connectorState.${nozzle.state}` : `nozzleState.${nozzle.state}`
+}

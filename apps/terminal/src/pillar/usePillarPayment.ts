@@ -34,7 +34,7 @@ export function usePillarPayment(onEnded: (payment: Payment, nozzleNumber: numbe
   async function look(id: string): Promise<void> {
     if (payment.value?.id !== id) return
     try {
-      const next = await api.payments.read(id)
+      const next = await api.terminal.payment(id)
       if (payment.value?.id === id) take(next)
     } catch (thrown) {
       clearTimeout(timer)
@@ -64,7 +64,7 @@ export function usePillarPayment(onEnded: (payment: Payment, nozzleNumber: numbe
 
   function cancel(): Promise<void> {
     const id = payment.value?.id ?? ''
-    return attempt(() => api.payments.close(id))
+    return attempt(() => api.terminal.closePayment(id))
   }
 
   onScopeDispose(() => clearTimeout(timer))

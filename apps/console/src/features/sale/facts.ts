@@ -10,11 +10,15 @@ export interface FactContext {
 
 const NOTHING = '—'
 
+export function isNothing(value: unknown): boolean {
+  return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
+}
+
 export function factText(name: string, value: unknown, context: FactContext): string {
-  if (value === null || value === undefined || value === '') return NOTHING
+  if (isNothing(value)) return NOTHING
   if (typeof value === 'boolean') return value ? context.yes : context.no
   if (typeof value === 'number') return numberText(name, value, context)
-  if (Array.isArray(value)) return value.map((part) => factText(name, part, context)).join(', ') || NOTHING
+  if (Array.isArray(value)) return value.map((part) => factText(name, part, context)).join(', ')
   if (typeof value === 'object') return JSON.stringify(value)
   const text = String(value)
   return name.endsWith('_at') && !Number.isNaN(Date.parse(text)) ? stationTimeExact(text, context.timezone) : text
