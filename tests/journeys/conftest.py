@@ -20,7 +20,9 @@ def backend_of(name: str) -> Backend:
     if name == "embedded":
         return Backend(name)
     asyncio.run(_need_services())
-    database = asyncio.run(services.create_database(name, f"forecourt_journey_{os.getpid()}_{os.urandom(2).hex()}"))  # type: ignore[arg-type]
+    engine: services.Engine = "mariadb" if name == "mariadb" else "postgresql"
+    own = f"forecourt_journey_{os.getpid()}_{os.urandom(2).hex()}"
+    database = asyncio.run(services.create_database(engine, own))
     return Backend(name, database, services.AMQP_URL, services.REDIS_URL)
 
 

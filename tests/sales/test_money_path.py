@@ -27,7 +27,7 @@ from forecourt.sales.errors import (
     SaleNotPayable,
     SaleNotVoidable,
 )
-from forecourt.sales.types import AuthorisationKind, Checkout, Receipt, SaleState
+from forecourt.sales.types import AuthorisationKind, Checkout, Receipt, SaleFilter, SaleState
 from forecourt_kit.price import AmountSource, Preset, PresetKind
 
 
@@ -220,7 +220,7 @@ class TestCheckout:
         (refused,) = await pay(here, replace(checkout(sale.id, "key-0001"), operator_id=STRANGER))
         assert isinstance(refused, SaleNotFound)
         async with here.database.read() as session:
-            assert await queries.list_sales(session, Operator(STRANGER), queries.SaleFilter()) == []
+            assert await queries.list_sales(session, Operator(STRANGER), SaleFilter()) == []
 
 
 class TestAuthorisation:

@@ -41,6 +41,7 @@ ADAPTERS: dict[str, tuple[frozenset[str], str]] = {
     "src/forecourt_simulators/*/control.py": (frozenset({NET}), "the simulator's control socket"),
     "src/forecourt_simulators/station/ports.py": (frozenset({NET}), "pty and TCP lines of the dispensers"),
     **{f"src/forecourt/{process}/main.py": (EVERYTHING, WIRES) for process in PROCESSES},
+    "src/forecourt/cli/demo.py": (frozenset({NET, THREADS}), "starts the processes around the demo"),
     "src/forecourt_edge/main.py": (EVERYTHING, WIRES),
     "src/forecourt_simulators/main.py": (EVERYTHING, WIRES),
     "src/forecourt_simulators/*/main.py": (EVERYTHING, WIRES),

@@ -20,11 +20,12 @@ def channels_of(host: Host, only_operator_id: int | None) -> Channels:
     file = settings.wechat_merchant_file
     if not file:
         return open_channels(settings.public_url, [], ports.clock, ports.random)
+    if not settings.wechat_operator and only_operator_id is None:
+        raise SettingsError(["FORECOURT_WECHAT_OPERATOR: say whose merchant it is, of several operators"])
     try:
         named = settings.wechat_operator
         operator_id = from_public(named) if named else only_operator_id
-        if operator_id is None:
-            raise ValueError("set FORECOURT_WECHAT_OPERATOR: there is not exactly one operator")
+        assert operator_id is not None
         config = read_merchant_file(Path(file), ports.disk)
         return open_channels(settings.public_url, [(operator_id, config)], ports.clock, ports.random)
     except (OSError, ValueError) as error:

@@ -104,9 +104,6 @@ async def build(host: Host) -> Stage:
 
 
 async def _first_time(session: WriteSession, host: Host, password_hash: str) -> Scene:
-    placeholder = (
-        "$argon2id$v=19$m=47104,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-    )
     operator, admin = await access.open_operator(
         session,
         system("demo"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from forecourt.access import queries as access
 from forecourt.charging import queries as charging
+from forecourt.core.actor import System
 from forecourt.core.db import Database
 from forecourt.core.verify import Check, Violation
 from forecourt.deliveries import queries as deliveries
@@ -55,6 +56,6 @@ async def verify(database: Database) -> Report:
     async with database.read() as session:
         for check in CHECKS:
             found += await check(session)
-        unsealed = await ledger.count_unsealed(session)
+        unsealed = await ledger.count_unsealed(session, System())
     names = tuple(f"{check.__module__.split('.')[1]}.{check.__name__}" for check in CHECKS)
     return Report(names, tuple(found), unsealed)

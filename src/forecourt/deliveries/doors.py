@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forecourt.core.db import WriteSession
+from forecourt.core.live import LiveHub
 from forecourt.deliveries import service
 from forecourt.deliveries.types import (
+    LIVE_TOPIC,
     DeliveryReport,
     LiveNozzle,
     NozzleReading,
@@ -32,13 +34,23 @@ from forecourt_kit.price import Preset, PresetKind
 from forecourt_kit.quantity import Unit
 
 FORMAT_JSON = 2  # SLP/1's number for JSON bodies.
-NOTED = frozenset(
-    {"nozzle.event", "totalizer", "station.alarm"}
-)  # Kept in the inbox as evidence; nothing to do.
+# Kept in the inbox as evidence; nothing to do.
+NOTED = frozenset({"nozzle.event", "totalizer", "station.alarm"})
 DETAIL_CHARS_MAX = 2_000
+
 
 Live = Callable[[int, Sequence[LiveNozzle]], None]
 """Told of live nozzles of an operator once they are stored; never durable."""
+
+
+def shown_live(hub: LiveHub) -> Live:
+    """Tells whoever watches, in every process; never durable."""
+
+    def show(operator_id: int, nozzles: Sequence[LiveNozzle]) -> None:
+        for nozzle in nozzles:
+            hub.publish_live(LIVE_TOPIC, operator_id, nozzle.as_update())
+
+    return show
 
 
 @dataclass(slots=True)

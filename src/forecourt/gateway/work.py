@@ -13,8 +13,7 @@ from forecourt.core.errors import Unavailable
 from forecourt.core.host import Host
 from forecourt.core.http.server import HttpServer
 from forecourt.core.settings import address_of
-from forecourt.deliveries.doors import StationDoor
-from forecourt.deliveries.types import LIVE_TOPIC, LiveNozzle
+from forecourt.deliveries.doors import StationDoor, shown_live
 from forecourt.devices import flows as device_flows
 from forecourt.devices import queries as devices
 from forecourt.devices import service as device_service
@@ -41,6 +40,7 @@ class LiveReadings:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.show = shown_live(host.hub)
         self._door = StationDoor(self.show)
         self._waiting: list[InboxMessage] = []
 
@@ -58,10 +58,6 @@ class LiveReadings:
                 await self._host.database.transact(self._door.deliver_many, messages)
             except Unavailable as away:
                 log.warning("live readings dropped", extra={"why": away.detail, "readings": len(messages)})
-
-    def show(self, operator_id: int, nozzles: Sequence[LiveNozzle]) -> None:
-        for nozzle in nozzles:
-            self._host.hub.publish_live(LIVE_TOPIC, operator_id, nozzle.as_update())
 
 
 async def work(host: Host) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import case, func, select, update
 
-from forecourt.core.actor import Scope, operator_of
+from forecourt.core.actor import Scope, System, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, one_of, update_many
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.ledger import rules
@@ -251,7 +251,7 @@ async def postings_by_reference(
     ]
 
 
-async def amounts_by_reference(session: ReadSession, kinds: Sequence[Kind]) -> dict[str, int]:
+async def booked_amounts_many(session: ReadSession, kinds: Sequence[Kind]) -> dict[str, int]:
     """What transfers of these kinds moved from or to anything but bonus, by reference; for `verify`."""
     wanted = (
         select(TransferRow.reference, func.sum(PostingRow.amount_fen))
@@ -273,7 +273,7 @@ async def unsealed_many(session: WriteSession, limit: int) -> list[tuple[int, in
     return [(row[0], row[1]) for row in await session.all(wanted.order_by(TransferRow.id).limit(limit))]
 
 
-async def count_unsealed(session: ReadSession) -> int:
+async def count_unsealed(session: ReadSession, _: System) -> int:
     """How many transfers are not in the chain yet, of every operator; for `verify`."""
     counted = select(func.count()).select_from(TransferRow).where(TransferRow.seal_sequence.is_(None))
     return int(await session.scalar(counted))
@@ -322,7 +322,9 @@ async def last_seal(session: ReadSession, operator_id: int) -> tuple[int, str]:
     return (row[0], row[1]) if row else (0, "")
 
 
-async def insert_seal(session: WriteSession, row: Mapping[str, Any], transfer_ids: Sequence[int]) -> None:
+async def insert_seal_many(
+    session: WriteSession, row: Mapping[str, Any], transfer_ids: Sequence[int]
+) -> None:
     await session.insert_many(SealRow, [row])
     await session.run(
         update(TransferRow).where(TransferRow.id.in_(transfer_ids)).values(seal_sequence=row["sequence"])

@@ -143,7 +143,7 @@ async def seal(session: WriteSession) -> int:
             "previous": previous,
             "sealed_at": session.now(),
         }
-        await queries.insert_seal(session, row, transfer_ids)
+        await queries.insert_seal_many(session, row, transfer_ids)
     return len(unsealed)
 
 

@@ -424,7 +424,7 @@ async def check_booked(session: ReadSession) -> list[Violation]:
             )
         )
     }
-    booked = await ledger.amounts_by_reference(
+    booked = await ledger.booked_amounts_many(
         session, (Kind.WALLET_SPENT, Kind.CASH_TAKEN, Kind.CHANNEL_RECEIVED, Kind.TOPUP)
     )
     return [

@@ -355,7 +355,9 @@ class Attempt:
     expires_at: datetime
     ended_at: datetime | None
     ending: bool
-    reversing: bool  # A reverse was decided on: whatever is paid now goes back, so no success counts any more.
+    reversing: (
+        bool  # A reverse was decided on: whatever is paid now goes back, so no success counts any more.
+    )
     asked: int
 
 

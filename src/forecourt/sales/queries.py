@@ -21,7 +21,6 @@ from forecourt.sales.types import (
     AuthorisationState,
     Sale,
     SaleFilter,
-    SaleId,
     Story,
 )
 from forecourt.sites import queries as sites

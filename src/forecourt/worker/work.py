@@ -15,8 +15,7 @@ from forecourt.core.errors import Unavailable
 from forecourt.core.host import Host
 from forecourt.core.jobs import ClockJob, JobRunner
 from forecourt.core.relay import Relay
-from forecourt.deliveries.doors import StationDoor
-from forecourt.deliveries.types import LIVE_TOPIC, LiveNozzle
+from forecourt.deliveries.doors import StationDoor, shown_live
 from forecourt.devices import jobs as device_jobs
 from forecourt.ledger import jobs as ledger_jobs
 from forecourt.payments import jobs as payment_jobs
@@ -57,7 +56,7 @@ async def work(host: Host, channels: Channels) -> None:
     settings = host.settings
     waits = Waits.every(settings.ask_every_s, settings.native_expires_s, settings.code_reverse_after_s)
     desk = Desk(database, channels, waits)
-    door = StationDoor(partial(show_live, host))
+    door = StationDoor(shown_live(host.hub))
     await host.bus.declare([subscription for subscription, _ in SUBSCRIPTIONS])
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Relay(database, host.bus, on_numbered=host.hub.offer).run())
@@ -67,12 +66,6 @@ async def work(host: Host, channels: Channels) -> None:
         tasks.create_task(JobRunner(database, {}, (*CLOCK_JOBS, forget_events)).run())
         tasks.create_task(_again(INBOX_POLL_S, lambda: device_jobs.drain_inbox(database, door, owner=owner)))
         tasks.create_task(_again(CHANNEL_POLL_S, lambda: payment_jobs.poll(desk, owner)))
-
-
-def show_live(host: Host, operator_id: int, nozzles: list[LiveNozzle]) -> None:
-    """Show live nozzles to whoever watches; never stored beyond the latest row."""
-    for nozzle in nozzles:
-        host.hub.publish_live(LIVE_TOPIC, operator_id, nozzle.as_update())
 
 
 async def _again(pause_s: float, step: Callable[[], Awaitable[object]]) -> None:

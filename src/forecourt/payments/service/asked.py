@@ -283,9 +283,7 @@ async def give_up(session: WriteSession, actor: Actor, payment_id: int) -> None:
 async def _give_up(session: WriteSession, payment: Payment) -> None:
     for attempt in (await queries.attempts_of_many(session, [payment.id])).get(payment.id, []):
         if attempt.state in LIVE and not attempt.ending:
-            await queries.set_ending(
-                session, attempt.id, attempt.operator_id, queries.ENDING, session.now()
-            )
+            await queries.set_ending(session, attempt.id, attempt.operator_id, queries.ENDING, session.now())
 
 
 async def begin_reverse(session: WriteSession, actor: Actor, attempt_id: AttemptId) -> bool:
