@@ -2,7 +2,7 @@
 
 import pytest
 from tests.journeys.rig import GUNS, Rig
-from tests.journeys.traffic import Reckoning, busy, guns, patiently
+from tests.journeys.traffic import Reckoning, busy, guns, patiently, top_up
 
 from forecourt_edge.crash import CRASH_VARIABLE, EXIT_CODE
 
@@ -25,7 +25,7 @@ NEW_PRICE_E4 = 52_900
 def test_an_authorisation_ends_exactly_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, point: str, ends: str
 ) -> None:
-    reckoning, before_fen = Reckoning.begin(rig), rig.wallet()["available_fen"]
+    reckoning, before_fen = Reckoning.begin(rig), top_up(rig)
     _cut_at(rig, monkeypatch, point)
     body = {
         "nozzle_id": rig.nozzle(GUN),

@@ -16,6 +16,7 @@ FREE_GUNS = (1, 3, 4, 5)  # Released by the station itself: they sell with and w
 WISH_E4 = {1: (4_0000, 20_0000), 3: (4_0000, 30_0000), 4: (2_0000, 9_0000), 5: (4000, 1_5000)}
 PATIENCE_S = 100.0
 RETRY_S = 0.25
+TOP_UP_FEN = 1_000_00
 SEED = int(os.environ.get("SEED", "20261122"))
 SOAKING = os.environ.get("FORECOURT_SOAK") == "1"
 
@@ -90,6 +91,15 @@ def busy(gun: dict[str, Any]) -> bool:
 
 def counted(rig: Rig) -> dict[int, Counted]:
     return {gun["gun"]: Counted(gun["totalizer_e4"], gun["last_sequence"]) for gun in guns(rig)}
+
+
+def top_up(rig: Rig) -> int:
+    """Cash into the member's wallet, for the journeys before this one have spent of it; gives what is in it."""
+    body = {"station_id": rig.facts["station_id"], "amount_fen": TOP_UP_FEN}
+    key = f"top-up-{time.monotonic_ns()}"
+    answer = rig.post(f"/members/{rig.facts['member_id']}/topups", body, key)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["available_fen"])
 
 
 @dataclass(slots=True)
@@ -210,7 +220,7 @@ def drive(rig: Rig, chance: random.Random) -> None:
 def traffic(rig: Rig, name: str) -> Iterator[Traffic]:
     """While the block runs there is traffic; afterwards every fill is paid, once, and all books agree."""
     reckoning = Reckoning.begin(rig)
-    before_fen = rig.wallet()["available_fen"]
+    before_fen = top_up(rig)
     chance = random.Random(f"{SEED} {name}")
     run = Traffic(rig, Attendant(rig, random.Random(f"{SEED} {name} till"), name), chance)
     run.start()
