@@ -94,7 +94,7 @@ def counted(rig: Rig) -> dict[int, Counted]:
 
 
 def top_up(rig: Rig) -> int:
-    """Cash into the member's wallet, for the journeys before this one have spent of it; gives what is in it."""
+    """Cash into the member's wallet, of which journeys before this one have spent; gives what is in it."""
     body = {"station_id": rig.facts["station_id"], "amount_fen": TOP_UP_FEN}
     key = f"top-up-{time.monotonic_ns()}"
     answer = rig.post(f"/members/{rig.facts['member_id']}/topups", body, key)
