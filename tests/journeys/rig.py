@@ -148,7 +148,7 @@ class Rig:
             self.spawn(name, "forecourt.cli.main", name.rstrip("12"), gateway=number)
 
     def kill(self, name: str) -> None:
-        """kill -9: no good-bye, no flush."""
+        """Kill -9: no good-bye, no flush."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -307,8 +307,16 @@ def running(folder: Path, backend: Backend) -> Iterator[Rig]:
     keys = str(folder / "channels")
     listen = f"127.0.0.1:{rig.ports['channels']}"
     subprocess.run(
-        [sys.executable, "-m", "forecourt_simulators.main", "channels"]
-        + ["--listen", listen, "--write-keys", keys],
+        [
+            sys.executable,
+            "-m",
+            "forecourt_simulators.main",
+            "channels",
+            "--listen",
+            listen,
+            "--write-keys",
+            keys,
+        ],
         check=True,
         capture_output=True,
     )

@@ -31,8 +31,8 @@ def test_fill_then_pay_by_qr(rig: Rig) -> None:
     kinds = {entry["kind"] for entry in story["entries"]}
     assert {"device_message", "delivery", "price", "payment", "attempt"} <= kinds
     debits = sum(line["amount_fen"] for line in story["postings"] if line["side"] == "debit")
-    credits = sum(line["amount_fen"] for line in story["postings"] if line["side"] == "credit")
-    assert debits == credits == 2 * 157_00
+    credited = sum(line["amount_fen"] for line in story["postings"] if line["side"] == "credit")
+    assert debits == credited == 2 * 157_00
 
 
 def test_a_preset_of_200_yuan_costs_200_yuan(rig: Rig) -> None:

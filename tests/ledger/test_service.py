@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from forecourt.core.actor import Operator, OperatorId
 from forecourt.core.batch import Batcher
@@ -11,6 +12,7 @@ from forecourt.core.db import Database, WriteSession
 from forecourt.core.errors import Refusal
 from forecourt.ledger import queries, service
 from forecourt.ledger.errors import GiveBackTooLarge, HoldEnded, InsufficientFunds
+from forecourt.ledger.models import PostingRow
 from forecourt.ledger.types import (
     Account,
     Draw,
@@ -127,7 +129,9 @@ class TestPost:
 
 
 class TestGiveBack:
-    async def test_a_refund_goes_back_to_the_lots_it_came_from_in_proportion(self, database: Database) -> None:
+    async def test_a_refund_goes_back_to_the_lots_it_came_from_in_proportion(
+        self, database: Database
+    ) -> None:
         await database.transact(service.post, topup("t1", 10000, 1000))
         await database.transact(service.post, draw("s1", 5000))
         await database.transact(service.post, give_back("r1", "s1", 2500))
@@ -198,10 +202,6 @@ class TestHold:
 
 class TestSeal:
     async def test_every_byte_of_a_sealed_transfer_is_covered(self, database: Database) -> None:
-        from sqlalchemy import update
-
-        from forecourt.ledger.models import PostingRow
-
         await database.transact(service.post, topup("t1", 10000))
         assert await database.transact(service.seal) == 1
         await database.transact(service.post, draw("s1", 300))
@@ -209,9 +209,7 @@ class TestSeal:
         assert await violations(database) == []
 
         async def tamper(session: WriteSession) -> None:
-            await session.run(
-                update(PostingRow).where(PostingRow.amount_fen == 300).values(amount_fen=301)
-            )
+            await session.run(update(PostingRow).where(PostingRow.amount_fen == 300).values(amount_fen=301))
 
         await database.transact(tamper)
         checks = {found.check for found in await violations(database)}  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from forecourt.ledger import queries as ledger
 from forecourt.ledger.errors import InsufficientFunds
 from forecourt.ledger.types import Wallet
 from forecourt.payments import queries as payment_queries
+from forecourt.pricing import service as pricing
 from forecourt.sales import queries, service
 from forecourt.sales.errors import (
     AmountTooLarge,
@@ -285,8 +286,6 @@ class TestAuthorisation:
         await verify(here)
 
     async def test_the_price_is_the_one_at_the_authorisation(self, here: World) -> None:
-        from forecourt.pricing import service as pricing
-
         member = await here.member(500_00)
         wish = self.wish(here, AuthorisationKind.BOUND, Preset(PresetKind.FULL))
         granted = await here.database.transact(service.authorise_wallet, here.actor, wish, member)
