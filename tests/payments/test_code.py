@@ -15,7 +15,7 @@ async def until_reversed(shop: Shop, attempt: Attempt) -> float:
     """Let time pass until the channel is asked to reverse; the order's age then, in seconds."""
     while "reverse" not in shop.wire.asked:
         assert age_s(shop, attempt) < 120
-        await shop.step(1)
+        await shop.step(3)
     return age_s(shop, attempt)
 
 
@@ -38,7 +38,7 @@ class TestPaid:
         await shop.fault("userpaying", polls=3, then="SUCCESS")
         charged = await shop.scan_code(sale)
         assert charged.state is PaymentState.PENDING
-        await shop.wait(30)
+        await shop.wait(30, every=5)
 
         assert (await shop.attempt(charged)).state is PaymentState.PAID
         assert (await shop.sale(sale)).state is SaleState.PAID

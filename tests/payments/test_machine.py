@@ -1,6 +1,7 @@
-"""Payers, staff, notifications, faults and time in any order: the money stays right, and nothing is left over."""
+"""Payers, staff, notifications, faults and time in any order: the money stays right, nothing is left over."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
@@ -9,14 +10,17 @@ import httpx
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.conftest import START, _sqlite
+from tests import services
+from tests.conftest import START, _sqlite_template
 from tests.shop import PAYER_CODE, Cut, Shop, open_shop
 
+from forecourt.core.db import Database
 from forecourt.core.errors import Refusal
 from forecourt.payments import queries as payments
-from forecourt.payments.types import PAID_STATES, Attempt, PaymentState
+from forecourt.payments.types import PAID_STATES, Attempt, PaymentState, Waits
+from forecourt.sales import queries as sales
 from forecourt.sales import service
-from forecourt.sales.types import Authorisation, AuthorisationState, Sale
+from forecourt.sales.types import Authorisation, AuthorisationState, Sale, SaleFilter
 from forecourt_kit.clock import ManualClock
 from forecourt_kit.ids import TimeOrderedIds
 from forecourt_kit.price import Preset, PresetKind
@@ -26,6 +30,7 @@ T = TypeVar("T")
 
 OPERATIONS = st.sampled_from(["create", "code", "query", "close", "reverse", "refund", "query_refund"])
 PICK = st.integers(0, 7)  # Of what there is, counted round.
+WAITS = Waits(native_expires_s=60, unknown_ask_every_max_s=20)  # Short, so that stories end soon.
 PART = st.sampled_from([1, 30_00, 78_50])
 
 
@@ -42,15 +47,19 @@ class Money(RuleBasedStateMachine):
         self.codes = 0
         self.shop = self.run(self.open())
         self.sales: list[Sale] = [self.run(self.shop.world.fill("95", 10_0000)) for _ in range(2)]
+        self.attempts.append(self.run(self.shop.show_qr(self.sales[0])))
 
     def run(self, story: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(story)
 
     async def open(self) -> Shop:
         clock, chance = ManualClock(START), SeededRandom("machine")
-        database = await _sqlite(clock, TimeOrderedIds(clock, chance), chance)
+        ids = TimeOrderedIds(clock, chance)
+        path = services.folder() / f"{os.urandom(6).hex()}.db"
+        services.sqlite_copy(await _sqlite_template(clock, ids, chance), path)
+        database = Database.open(f"sqlite:///{path}", clock, ids, chance, commit_inline=True)
         self.stack.push_async_callback(database.close)
-        return await self.stack.enter_async_context(open_shop(database))
+        return await self.stack.enter_async_context(open_shop(database, WAITS))
 
     def some(self, pick: int) -> Attempt:
         return self.attempts[pick % len(self.attempts)]
@@ -150,7 +159,7 @@ class Money(RuleBasedStateMachine):
 
     # The worker and time.
 
-    @rule(seconds=st.sampled_from([0, 3, 15, 45, 310]))
+    @rule(seconds=st.sampled_from([0, 3, 15, 45, 70]))
     def time_passes(self, seconds: int) -> None:
         self.run(self.shop.step(seconds))
 
@@ -161,33 +170,33 @@ class Money(RuleBasedStateMachine):
     # What holds all the time.
 
     @invariant()
-    def success_is_never_taken_back(self) -> None:
-        for attempt in self.run(self.now()):
-            before = self.seen.get(attempt.id)
-            assert before not in PAID_STATES or attempt.state is before
-            self.seen[attempt.id] = attempt.state
+    def the_money_is_right(self) -> None:
+        self.run(self.look())
 
-    async def now(self) -> list[Attempt]:
+    async def look(self) -> None:
+        """Success is never taken back; nobody gets, or gives back, more than there was."""
         async with self.shop.database.read() as session:
-            return await payments.attempts_many(session, [each.id for each in self.attempts])
-
-    @invariant()
-    def nobody_gets_or_gives_too_much(self) -> None:
-        for attempt in self.attempts:
-            payment = self.run(self.shop.payment(attempt))
-            assert 0 <= payment.refunded_fen
+            scope = self.shop.world.actor.scope
+            orders = await payments.attempts_many(session, [each.id for each in self.attempts])
+            paid = await payments.list_payments(session, scope, before=None, limit=500, state=None)
+            sold = await sales.list_sales(session, scope, SaleFilter(limit=200))
+        for order in orders:
+            before = self.seen.get(order.id)
+            assert before not in PAID_STATES or order.state is before
+            self.seen[order.id] = order.state
+        for payment in paid:
+            assert payment.refunded_fen >= 0
             assert payment.free_fen >= 0
             assert payment.paid_fen in {0, payment.amount_fen}
-        for sale in self.sales:
-            now = self.run(self.shop.sale(sale))
-            assert 0 <= now.refunded_fen <= now.paid_fen <= now.due_fen
+        for sale in sold:
+            assert 0 <= sale.refunded_fen <= sale.paid_fen <= sale.due_fen
         book = self.shop.simulator.book
         assert all(book.refunded_fen(order) <= order.total_fen for order in book.orders.values())
 
     def teardown(self) -> None:
         try:
             self.run(self.shop.settle_up())
-            self.success_is_never_taken_back()
+            self.run(self.look())
         finally:
             self.run(self.stack.aclose())
             self.loop.close()
@@ -195,8 +204,8 @@ class Money(RuleBasedStateMachine):
 
 TestMoney = Money.TestCase
 TestMoney.settings = settings(
-    max_examples=25,
-    stateful_step_count=14,
+    max_examples=15,
+    stateful_step_count=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

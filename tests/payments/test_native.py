@@ -10,6 +10,16 @@ from forecourt.payments.errors import PaymentEndedAlready
 from forecourt.payments.types import PaymentState, RefundState
 from forecourt.sales.types import SaleState
 
+FORGERIES = (
+    "wrong_key",
+    "unknown_serial",
+    "unsigned",
+    "stale",
+    "flipped_body",
+    "wrong_key_of_content",
+    "wrong_merchant",
+)
+
 
 class TestPaid:
     async def test_by_notification(self, shop: Shop) -> None:
@@ -85,26 +95,17 @@ class TestPaid:
 class TestNotBelieved:
     """Whatever is wrong with it: the channel's own failure answer, and nothing is changed."""
 
-    @pytest.mark.parametrize(
-        "how",
-        ["wrong_key", "unknown_serial", "unsigned", "stale", "flipped_body", "wrong_key_of_content"],
-    )
-    async def test_a_forged_notification_is_refused(self, shop: Shop, how: str) -> None:
-        await self.refused(shop, how)
-
-    async def test_another_merchants_notification_is_refused(self, shop: Shop) -> None:
-        await self.refused(shop, "wrong_merchant")
-
-    async def refused(self, shop: Shop, how: str) -> None:
+    async def test_a_forged_notification_is_refused(self, shop: Shop) -> None:
         sale = await shop.world.fill("95", 10_0000)
         qr = await shop.show_qr(sale)
-        answer = await shop.do("forge", out_trade_no=qr.out_trade_no, how=how)
+        for how in FORGERIES:
+            answer = await shop.do("forge", out_trade_no=qr.out_trade_no, how=how)
+            assert 400 <= answer["status"] < 600, how
 
-        assert 400 <= answer["status"] < 600
         assert await shop.attempt(qr) == qr
         async with shop.database.read() as session:
             assert await queries.notices_of_many(session, [qr.payment_id]) == []
-        assert await shop.relay() >= 0
+        await shop.relay()
         assert (await shop.sale(sale)).state is SaleState.PAYING
 
     async def test_a_merchant_that_nobody_here_is_is_not_found(self, shop: Shop) -> None:
@@ -133,7 +134,7 @@ class TestNotBelieved:
         order = shop.simulator.book.orders[qr.merchant, qr.out_trade_no]
         order.total_fen -= 1
         await shop.payer_pays(qr)
-        await shop.wait(400, every=20)
+        await shop.wait(400, every=50)
 
         stuck = await shop.attempt(qr)
         assert (stuck.state, stuck.last_code) == (PaymentState.UNKNOWN, "AMOUNT_DIFFERS")
@@ -142,45 +143,43 @@ class TestNotBelieved:
 
 
 class TestSilence:
-    @pytest.mark.parametrize("cut", [Cut.LOST, Cut.ANSWER_LOST])
-    async def test_a_timeout_is_unknown_and_asked_again_under_the_same_number(
-        self, shop: Shop, cut: Cut
-    ) -> None:
-        sale = await shop.world.fill("95", 10_0000)
-        shop.wire.cuts += [("create", cut)] * 3
-        qr = await shop.show_qr(sale)
-        assert (qr.state, qr.qr) == (PaymentState.UNKNOWN, None)
+    async def test_a_timeout_is_unknown_and_asked_again_under_the_same_number(self, shop: Shop) -> None:
+        for cut in (Cut.LOST, Cut.ANSWER_LOST):
+            sale = await shop.world.fill("95", 10_0000)
+            shop.wire.cuts += [("create", cut)] * 3
+            qr = await shop.show_qr(sale)
+            assert (qr.state, qr.qr) == (PaymentState.UNKNOWN, None)
 
-        await shop.wait(90)
-        shown = await shop.attempt(qr)
-        assert (shown.state, shown.out_trade_no) == (PaymentState.PENDING, qr.out_trade_no)
-        assert shown.qr is not None
-        assert len(shop.simulator.book.orders) == 1
-        await shop.payer_pays(shown)
+            await shop.wait(120)
+            shown = await shop.attempt(qr)
+            assert (shown.state, shown.out_trade_no) == (PaymentState.PENDING, qr.out_trade_no)
+            assert shown.qr is not None
+            await shop.payer_pays(shown)
+        assert len(shop.simulator.book.orders) == 2
 
-    @pytest.mark.parametrize("form", ["json", "html"])
-    @pytest.mark.parametrize("kind", ["error", "error_after"])
-    async def test_a_broken_answer_is_unknown(self, shop: Shop, kind: str, form: str) -> None:
-        sale = await shop.world.fill("95", 10_0000)
-        await shop.fault(kind, form=form, status=502, operation="create")
-        qr = await shop.show_qr(sale)
-        assert qr.state is PaymentState.UNKNOWN
+    async def test_a_broken_answer_is_unknown(self, shop: Shop) -> None:
+        for kind in ("error", "error_after"):
+            for form in ("json", "html"):
+                sale = await shop.world.fill("95", 10_0000)
+                await shop.fault(kind, form=form, status=502, operation="create")
+                qr = await shop.show_qr(sale)
+                assert qr.state is PaymentState.UNKNOWN
 
-        await shop.wait(15)
-        assert (await shop.attempt(qr)).state is PaymentState.PENDING
-        assert len(shop.simulator.book.orders) == 1
+                await shop.wait(15)
+                assert (await shop.attempt(qr)).state is PaymentState.PENDING
+        assert len(shop.simulator.book.orders) == 4
 
     async def test_unknown_is_asked_until_the_channel_answers_however_long_it_takes(self, shop: Shop) -> None:
         sale = await shop.world.fill("95", 10_0000)
         qr = await shop.show_qr(sale)
         await shop.payer_pays(qr)
         await shop.fault("error", operation="*", times=None)
-        await shop.wait(3_600, every=30)
+        await shop.wait(3_600, every=120)
         assert (await shop.attempt(qr)).state is PaymentState.UNKNOWN
         assert (await shop.sale(sale)).state is SaleState.PAYING
 
         shop.simulator.faults.clear()
-        await shop.wait(90, every=30)
+        await shop.wait(90, every=45)
         assert (await shop.sale(sale)).state is SaleState.PAID
 
 
@@ -188,7 +187,7 @@ class TestEnd:
     async def test_an_expired_qr_is_closed_at_the_channel_first(self, shop: Shop) -> None:
         sale = await shop.world.fill("95", 10_0000)
         qr = await shop.show_qr(sale)
-        await shop.wait(305)
+        await shop.wait(300, every=60)
 
         assert shop.wire.asked[-1] == "close"
         assert (await shop.attempt(qr)).state is PaymentState.CLOSED
@@ -342,28 +341,29 @@ class TestCrash:
         assert (shown.state, shown.out_trade_no) == (PaymentState.PENDING, intent.out_trade_no)
         await shop.payer_pays(shown)
 
-    @pytest.mark.parametrize("cut", [Cut.KILLED, Cut.KILLED_AFTER])
-    async def test_while_the_channel_was_asked(self, shop: Shop, cut: Cut) -> None:
-        sale = await shop.world.fill("95", 10_0000)
-        shop.wire.cuts.append(("create", cut))
-        with pytest.raises(Killed):
-            await shop.show_qr(sale)
-        await shop.wait(10)
+    async def test_while_the_channel_was_asked(self, shop: Shop) -> None:
+        for cut in (Cut.KILLED, Cut.KILLED_AFTER):
+            sale = await shop.world.fill("95", 10_0000)
+            shop.wire.cuts.append(("create", cut))
+            with pytest.raises(Killed):
+                await shop.show_qr(sale)
+            await shop.wait(15)
 
-        (order,) = shop.simulator.book.orders.values()
-        assert order.code_url
-        await shop.do("pay", out_trade_no=order.out_trade_no)
-        await shop.quiet()
-        assert (await shop.sale(sale)).state is SaleState.PAID
+            order = list(shop.simulator.book.orders.values())[-1]
+            await shop.do("pay", out_trade_no=order.out_trade_no)
+            await shop.wait(15)
+            assert (await shop.sale(sale)).state is SaleState.PAID
+        assert len(shop.simulator.book.orders) == 2
 
-    @pytest.mark.parametrize("cut", [Cut.KILLED, Cut.KILLED_AFTER])
-    @pytest.mark.parametrize("step", ["query", "close"])
-    async def test_in_the_worker(self, shop: Shop, step: str, cut: Cut) -> None:
+    async def test_in_the_worker(self, shop: Shop) -> None:
         sale = await shop.world.fill("95", 10_0000)
+        for step in ("query", "close"):
+            for cut in (Cut.KILLED, Cut.KILLED_AFTER):
+                shop.wire.cuts.append((step, cut))
         qr = await shop.show_qr(sale)
-        shop.wire.cuts.append((step, cut))
-        await shop.wait(420, every=10)
+        await shop.wait(780, every=30)
 
+        assert shop.wire.cuts == []
         assert (await shop.attempt(qr)).state is PaymentState.CLOSED
         assert (await shop.sale(sale)).state is SaleState.OPEN
 

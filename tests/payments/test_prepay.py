@@ -118,14 +118,14 @@ class TestGivenUp:
 
     async def test_a_qr_that_nobody_pays_frees_the_nozzle(self, shop: Shop) -> None:
         awaiting, _ = await shop.prepay(FOR_200)
-        await shop.wait(310, every=10)
+        await shop.wait(330, every=110)
 
         assert (await shop.authorisation(awaiting)).state is AuthorisationState.RELEASED
         await shop.prepay(FOR_200)
 
     async def test_granted_and_never_used_all_of_it_goes_back(self, shop: Shop) -> None:
         authorisation = await granted(shop)
-        await shop.wait(16 * 60, every=120)
+        await shop.wait(16 * 60, every=480)
 
         assert (await shop.authorisation(authorisation)).state is AuthorisationState.EXPIRED
         assert await given_back_fen(shop, authorisation) == [200_00]
