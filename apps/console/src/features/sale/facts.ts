@@ -1,4 +1,4 @@
-// Facts are shown by their names: the suffix says the unit (`_fen`, `_e4`, `_at`).
+// Facts are shown by their names: the suffix says the unit (`_fen`, `_e4`, `_kpa`, `_at`, …).
 import { exactText, moneyText, stationTimeExact, unitText } from '@forecourt/ui'
 
 export interface FactContext {
@@ -9,6 +9,12 @@ export interface FactContext {
 }
 
 const NOTHING = '—'
+const E2_TO_E4 = 100
+const SUFFIXES = [
+  ['_kpa', 'kPa'],
+  ['_percent', '%'],
+  ['_s', 's'],
+] as const
 
 export function isNothing(value: unknown): boolean {
   return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
@@ -29,5 +35,7 @@ function numberText(name: string, value: number, { unit }: FactContext): string 
   if (name.endsWith('_fen')) return moneyText(value)
   if (name.endsWith('unit_price_e4')) return `¥${exactText(value)} / ${unitText(unit)}`
   if (name.endsWith('_e4')) return `${exactText(value)} ${unitText(unit)}`
-  return String(value)
+  if (name.endsWith('_c_e2')) return `${exactText(value * E2_TO_E4)} °C`
+  const suffix = SUFFIXES.find(([ending]) => name.endsWith(ending))
+  return suffix === undefined ? String(value) : `${value} ${suffix[1]}`
 }
