@@ -30,7 +30,7 @@ from forecourt.core.host import Host, Ports, open_host
 from forecourt.core.settings import load_settings
 from forecourt.customers import service as customers
 from forecourt.devices import service as devices
-from forecourt.devices.types import DeviceKind
+from forecourt.devices.types import DeviceKind, NewDevice
 from forecourt.operators import service as operators
 from forecourt.payments import service as payments
 from forecourt.pricing import service as pricing
@@ -51,13 +51,15 @@ SPEED = 30
 MEMBER_FEN = 2_000_00
 
 # The guns of the simulator's "mixed" station, in order, as the centre sells them. Gun 2 waits for the centre.
-GUNS = (
+Gun = tuple[str, Energy, Unit, int, str, str]
+GUNS: tuple[Gun, ...] = (
     ("92", Energy.PETROL, Unit.L, 78_500, "petrol-92", "free"),
     ("95", Energy.PETROL, Unit.L, 83_600, "petrol-95", "authorise"),
     ("LNG", Energy.LNG, Unit.KG, 51_800, "lng", "free"),
     ("CNG", Energy.CNG, Unit.NM3, 43_500, "cng", "free"),
     ("H35", Energy.HYDROGEN, Unit.KG, 350_000, "hydrogen-35", "free"),
 )
+CHARGER: Gun = ("DC", Energy.EV, Unit.KWH, 13_800, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,62 +371,13 @@ async def _seed(session: WriteSession, host: Host, password_hash: str) -> dict[s
         password_hash=password_hash,
     )
     station = await sites.create_station(session, actor, name="旅程站")
-    agent = await devices.register_device(
-        session,
-        actor,
-        host.vault,
-        host.ports.random,
-        station_id=station.id,
-        kind=DeviceKind.STATION_AGENT,
-        name="agent",
-    )
-    nozzles, products = [], []
-    for number, (code, energy, unit, price, _, _) in enumerate(GUNS, 1):
-        product = await sites.create_product(session, actor, code=code, name=code, energy=energy, unit=unit)
-        nozzle = await sites.create_nozzle(
-            session, actor, station_id=station.id, number=number, energy=energy, unit=unit
-        )
-        await sites.set_supply(session, actor, nozzle.id, product_id=product.id, tank_id=None)
-        await pricing.set_price(
-            session, actor, station_id=station.id, product_id=product.id, unit_price_e4=price, valid_from=None
-        )
-        nozzles.append(to_public(nozzle.id))
-        products.append(to_public(product.id))
-    charge_point = await devices.register_device(
-        session,
-        actor,
-        host.vault,
-        host.ports.random,
-        station_id=station.id,
-        kind=DeviceKind.CHARGE_POINT,
-        name="charger",
-        code="CP-1",
-    )
-    ev = await sites.create_product(session, actor, code="DC", name="DC", energy=Energy.EV, unit=Unit.KWH)
-    connector = await sites.create_nozzle(
-        session,
-        actor,
-        station_id=station.id,
-        number=9,
-        energy=Energy.EV,
-        unit=Unit.KWH,
-        charge_point_device_id=charge_point.device.id,
-        connector_number=1,
-    )
-    await sites.set_supply(session, actor, connector.id, product_id=ev.id, tank_id=None)
-    await pricing.set_price(
-        session, actor, station_id=station.id, product_id=ev.id, unit_price_e4=13_800, valid_from=None
-    )
+    agent = await _device(session, host, actor, station.id, DeviceKind.STATION_AGENT)
+    charge_point = await _device(session, host, actor, station.id, DeviceKind.CHARGE_POINT, "CP-1")
+    pillar = await _device(session, host, actor, station.id, DeviceKind.TERMINAL)
+    sold = [await _nozzle(session, actor, station.id, number, gun) for number, gun in enumerate(GUNS, 1)]
+    connector, _ = await _nozzle(session, actor, station.id, 9, CHARGER, charge_point.device.id)
+    await devices.bind_nozzles(session, actor, pillar.device.id, [sold[2][0]])
     await charging.add_token(session, actor, "CARD-1", None, None)
-    terminal = await devices.register_device(
-        session,
-        actor,
-        host.vault,
-        host.ports.random,
-        station_id=station.id,
-        kind=DeviceKind.TERMINAL,
-        name="pillar",
-    )
     member = await customers.create_member(session, actor, host.vault, name="王", phone="13800000001")
     await payments.top_up_cash(
         session,
@@ -436,18 +389,65 @@ async def _seed(session: WriteSession, host: Host, password_hash: str) -> dict[s
         bonus_fen=0,
     )
     assert agent.psk is not None
-    assert terminal.enrolment is not None
     return {
         "station_id": to_public(station.id),
         "agent_id": to_public(agent.device.id),
         "psk": agent.psk.hex(),
         "charge_point_password": charge_point.password,
-        "connector_id": to_public(connector.id),
-        "nozzles": nozzles,
-        "products": products,
+        "connector_id": to_public(connector),
+        "nozzles": [to_public(nozzle) for nozzle, _ in sold],
+        "products": [to_public(product) for _, product in sold],
         "member_id": to_public(member.id),
-        "pillar_code": terminal.enrolment.code,
+        "pillar_id": to_public(pillar.device.id),
     }
+
+
+async def _device(
+    session: WriteSession,
+    host: Host,
+    actor: Actor,
+    station_id: int,
+    kind: DeviceKind,
+    code: str | None = None,
+) -> NewDevice:
+    return await devices.register_device(
+        session,
+        actor,
+        host.vault,
+        host.ports.random,
+        station_id=station_id,
+        kind=kind,
+        name=kind.value,
+        code=code,
+    )
+
+
+async def _nozzle(
+    session: WriteSession,
+    actor: Actor,
+    station_id: int,
+    number: int,
+    gun: Gun,
+    charge_point_id: int | None = None,
+) -> tuple[int, int]:
+    """A nozzle that sells its own product at its own price; (nozzle, product)."""
+    code, energy, unit, price, _, _ = gun
+    product = await sites.create_product(session, actor, code=code, name=code, energy=energy, unit=unit)
+    nozzle = await sites.create_nozzle(
+        session,
+        actor,
+        station_id=station_id,
+        number=number,
+        energy=energy,
+        unit=unit,
+        charge_point_device_id=charge_point_id,
+        connector_number=None if charge_point_id is None else 1,
+    )
+    await sites.set_supply(session, actor, nozzle.id, product_id=product.id, tank_id=None)
+    await pricing.set_price(
+        session, actor, station_id=station_id, product_id=product.id, unit_price_e4=price, valid_from=None
+    )
+    return nozzle.id, product.id
 
 
 def _edge_toml(rig: Rig) -> str:
