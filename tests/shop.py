@@ -104,7 +104,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._wire = httpx.ASGITransport(simulator.app)
         self.asked: list[str] = []
         self.cuts: list[tuple[str, Cut]] = []
-        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}  # Once, after such a question.
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         step = _step(request)
@@ -118,8 +118,7 @@ class Wire(httpx.AsyncBaseTransport):
             case (_, Cut.KILLED):
                 raise Killed
         answer = await self._wire.handle_async_request(request)
-        if self.meanwhile is not None:
-            happens, self.meanwhile = self.meanwhile, None
+        if (happens := self.meanwhile.pop(step, None)) is not None:
             await happens()
         match cut:
             case (_, Cut.ANSWER_LOST):

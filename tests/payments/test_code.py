@@ -3,7 +3,7 @@
 import pytest
 from tests.shop import Cut, Killed, Shop
 
-from forecourt.payments.types import Attempt, PaymentState
+from forecourt.payments.types import Answer, Attempt, Outcome, PaymentState
 from forecourt.sales.types import Sale, SaleState
 
 
@@ -121,37 +121,48 @@ class TestReverse:
         assert "reverse" not in shop.wire.asked
         assert (await shop.sale(sale)).state is SaleState.PAID
 
+    async def test_paid_and_nobody_asked_for_an_hour_is_paid(self, shop: Shop) -> None:
+        sale = await a_fill(shop)
+        shop.wire.cuts.append(("code", Cut.KILLED_AFTER))
+        charged = await shop.intend_code(sale)
+        await shop.step(3_600)
+
+        assert (await shop.attempt(charged)).state is PaymentState.PAID
+        assert (await shop.sale(sale)).state is SaleState.PAID
+        assert shop.wire.asked == ["code", "query"]
+
     async def test_paid_while_the_reverse_is_on_its_way_the_money_goes_back(self, shop: Shop) -> None:
         sale = await a_fill(shop)
         await shop.fault("userpaying")
         charged = await shop.scan_code(sale)
-        shop.clock.advance(45)
-        await shop.payer_pays(charged)
-        await shop.step()
+        shop.wire.meanwhile["query"] = lambda: shop.payer_pays(charged)
+        await shop.step(45)
 
         (order,) = shop.simulator.book.orders.values()
         assert (order.state, order.reversed_fen) == ("REVOKED", 78_50)
         assert (await shop.attempt(charged)).state is PaymentState.CLOSED
         assert (await shop.sale(sale)).state is SaleState.OPEN
 
-    async def test_a_success_told_during_the_reverse_is_not_booked(self, shop: Shop) -> None:
-        """A second look at the order comes back PAID while the reverse gives the money back."""
+    async def test_a_success_told_during_or_after_the_reverse_is_not_booked(self, shop: Shop) -> None:
+        """Somebody asked while it stood paid, and tells it while the money is on its way back."""
         sale = await a_fill(shop)
         await shop.fault("userpaying")
         charged = await shop.scan_code(sale)
+        stale: list[Answer] = []
+
+        async def pays_and_is_seen() -> None:
+            await shop.payer_pays(charged)
+            stale.append(await shop.desk.channel(7, charged.provider).query(charged.out_trade_no))
+
+        shop.wire.meanwhile["query"] = pays_and_is_seen
+        shop.wire.meanwhile["reverse"] = lambda: shop.apply(charged, stale[0])
         shop.clock.advance(30)
-        await shop.payer_pays(charged)
-        stale = await shop.desk.channel(7, charged.provider).query(charged.out_trade_no)
-        assert stale.outcome == "paid"
-
-        async def told_late() -> None:
-            await shop.apply(charged, stale)
-
-        shop.wire.meanwhile = told_late
         await shop.end(charged)
+        assert stale[0].outcome is Outcome.PAID
         await shop.quiet()
         assert (await shop.attempt(charged)).state is PaymentState.CLOSED
-        await shop.apply(charged, stale)
+
+        await shop.apply(charged, stale[0])
         await shop.quiet()
         assert (await shop.attempt(charged)).state is PaymentState.CLOSED
         assert (await shop.sale(sale)).paid_fen == 0

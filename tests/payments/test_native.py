@@ -281,6 +281,7 @@ class TestTwoPayers:
         first, second = await shop.show_qr(sale), await shop.show_qr(sale)
         await shop.payer_pays(first)
         await shop.notify(first)
+        await shop.relay()
         await shop.step()
 
         assert (await shop.attempt(second)).state is PaymentState.CLOSED

@@ -23,6 +23,7 @@ from forecourt.payments.types import (
     ForgedNotice,
     NoticeReply,
     Order,
+    Outcome,
     Payment,
     PaymentId,
     Product,
@@ -93,12 +94,21 @@ async def ask(desk: Desk, attempt: Attempt) -> None:
         case rules.Step.CLOSE:
             answer = await channel.close(attempt.out_trade_no)
         case rules.Step.REVERSE:
-            if not await desk.database.transact(service.begin_reverse, actor, attempt.id):
-                return
-            answer = await channel.reverse(attempt.out_trade_no)
+            answer = await _reverse(desk, actor, channel, attempt)
         case rules.Step.NOTHING:
             return
     await _take(desk, actor, attempt, answer)
+
+
+async def _reverse(desk: Desk, actor: Actor, channel: Channel, attempt: Attempt) -> Answer:
+    """Look once more, then reverse: perhaps nobody asked for long, and who has paid has driven off."""
+    if not attempt.reversing:
+        answer = await channel.query(attempt.out_trade_no)
+        if answer.outcome in {Outcome.PAID, Outcome.CLOSED}:
+            return answer
+        if not await desk.database.transact(service.begin_reverse, actor, attempt.id):
+            return answer
+    return await channel.reverse(attempt.out_trade_no)
 
 
 async def ask_due(desk: Desk, owner: str) -> int:
