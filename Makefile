@@ -23,7 +23,7 @@ NPM_LOCK := apps/node_modules/.stamp-lock
 WEB_BUILT := $(WEB)/terminal/index.html
 
 # One environment, two locks: only one of them is installed in one call of make.
-DEV_GOALS := install test check soak soak-once fix package
+DEV_GOALS := install test check bench soak soak-once fix package
 LIBRARIES := $(if $(filter $(DEV_GOALS),$(MAKECMDGOALS)),$(DEV_LOCK),$(RUN_LOCK))
 
 say = @printf '\033[1m── %s\033[0m\n' '$(1)'
@@ -48,7 +48,10 @@ test: $(PROJECT) web ## Start the services that are missing, then run all tests
 	$(call say,services: databases and broker and browser)
 	@exports="$$(tools/services.sh up)"; eval "$$exports"; \
 	printf '\033[1m── tests of the centre, the edge, the simulators\033[0m\n'; \
-	$(BIN)/python -m pytest -q $(TESTS)
+	if [ -n "$(TESTS)" ]; then exec $(BIN)/python -m pytest -q $(TESTS); fi; \
+	$(BIN)/python -m pytest -q --numprocesses=2 --dist=loadfile --ignore=tests/journeys; \
+	printf '\033[1m── journeys: real processes, whole stories\033[0m\n'; \
+	$(BIN)/python -m pytest -q tests/journeys
 	$(call say,tests of the front ends)
 	@cd apps && npm test --silent
 
