@@ -1,10 +1,12 @@
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.edge.rig import Rig
 
+from forecourt_edge.collectors.orders import Authorise
 from forecourt_edge.drivers.types import NozzleState, ReleaseMode
 from forecourt_kit.clock import parse_rfc3339, rfc3339
 from forecourt_protocols.lanfeng.commands import GunState
@@ -136,6 +138,26 @@ class TestAuthorise:
         await rig.visit()
         assert rig.station.gun(GUARDED).state is GunState.IDLE
         assert len(rig.told("command.result")) == len(rig.told("delivery.ended")) == 1
+
+    async def test_sent_again_after_its_fill_it_is_not_granted_a_second_time(self, rig: Rig) -> None:
+        """The power went between the release and the note of its result; the fill ended meanwhile."""
+        order = Authorise(
+            command_id="c1",
+            nozzle=GUARDED,
+            authorisation_id="A",
+            expires_at=rig.clock.now() + timedelta(minutes=15),
+            limit_fen=50_00,
+        )
+        await rig.nozzles[GUARDED].obey(order)
+        await rig.stop()
+        rig.start()
+        rig.arrive(GUARDED)
+        await rig.pass_time(60)
+        await rig.command("authorise", GUARDED, "c1", authorisation_id="A", limit_fen=50_00)
+        assert rig.results() == {"c1": ("lapsed", "ended_before")}
+        assert rig.station.gun(GUARDED).state is GunState.IDLE
+        assert [body["authorisation_id"] for body in rig.told("delivery.ended")] == ["A"]
+        assert rig.journal.recall("begun/") == {}
 
     async def test_late_it_is_expired(self, rig: Rig) -> None:
         now = rfc3339(rig.clock.now())

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from forecourt_edge.collectors import records
+from forecourt_edge.collectors.notes import begun_name
 from forecourt_edge.collectors.nozzle import Nozzle
 from forecourt_edge.collectors.orders import (
     Authorise,
@@ -67,17 +68,17 @@ class Commands:
             return "refused", "unknown_nozzle"
         if isinstance(order, Release):
             # A release leaves no trace once its fill has ended: begun twice, it would flow twice.
-            if self._journal.recall(_begun_name(order.command_id)):
+            if self._journal.recall(begun_name(order.command_id)):
                 return "uncertain", "interrupted"
             try:
-                await self._journal.remember({_begun_name(order.command_id): b"1"})
+                await self._journal.remember({begun_name(order.command_id): b"1"})
             except JournalFull:
                 return "refused", "journal_full"
         return await nozzle.obey(order)
 
     async def _answer(self, command_id: str, command: str, outcome: str, reason: str | None) -> None:
         body = records.command_result(command_id, command, outcome, reason, self._clock.now())
-        await self._teller.tell(body, unique=_result_name(command_id), notes={_begun_name(command_id): None})
+        await self._teller.tell(body, unique=_result_name(command_id), notes={begun_name(command_id): None})
 
 
 COMMANDS = {Authorise: "authorise", SetNozzlePrice: "price.set", Release: "release", Stop: "stop"}
@@ -85,7 +86,3 @@ COMMANDS = {Authorise: "authorise", SetNozzlePrice: "price.set", Release: "relea
 
 def _result_name(command_id: str) -> str:
     return f"command:{command_id}"
-
-
-def _begun_name(command_id: str) -> str:
-    return f"begun/{command_id}"

@@ -36,6 +36,11 @@ class PriceNote:
         return None if self.effective_at is None else parse_rfc3339(self.effective_at)
 
 
+def begun_name(command_id: str) -> str:
+    """Stands from before a command's deed until its result is journalled."""
+    return f"begun/{command_id}"
+
+
 def write(note: AuthorisationNote | PriceNote) -> bytes:
     return json.dumps(asdict(note)).encode()
 

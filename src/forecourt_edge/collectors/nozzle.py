@@ -196,7 +196,9 @@ class Nozzle:
         if held is not None:
             same = held.authorisation_id == order.authorisation_id
             return ("done", None) if same else ("refused", "nozzle_taken")
-        if self._journal.known(f"lapse:{order.authorisation_id}"):
+        # Sent again because the power went before its result was noted: its fill may have ended since.
+        begun = self._journal.recall(notes.begun_name(order.command_id))
+        if begun or self._journal.known(f"lapse:{order.authorisation_id}"):
             return "lapsed", "ended_before"
         if order.expires_at <= self._clock.now():
             return "expired", None
@@ -224,14 +226,15 @@ class Nozzle:
             expires_at=rfc3339(order.expires_at),
             purpose=order.purpose,
         )
-        await self._journal.remember({self._authorisation_name: notes.write(note)})
+        begun = notes.begun_name(order.command_id)
+        await self._journal.remember({self._authorisation_name: notes.write(note), begun: b"1"})
         self._authorisation = note
         self._crash.passed("after_authorisation_noted")
         # Unanswered, it may have been heard: the note stays, and the next visits see which it was.
         result = await self._gun.release(preset)
         self._crash.passed("after_release_sent")
         if result is not OrderResult.DONE:
-            await self._journal.remember({self._authorisation_name: None})
+            await self._journal.remember({self._authorisation_name: None, begun: None})
             self._authorisation = None
         return _outcome(result)
 
