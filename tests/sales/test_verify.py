@@ -1,7 +1,7 @@
 """`forecourt verify` names every kind of violation: one is planted, past every verb, and seen."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 from tests import world
-from tests.shop import CHECKS
+from tests.shop import CHECKS, Shop, open_shop
 from tests.world import OPERATOR, World
 
 from forecourt.core.db import Database, WriteSession
@@ -17,13 +17,13 @@ from forecourt.core.idempotency import Ask
 from forecourt.core.verify import Check
 from forecourt.deliveries.models import DeliveryRow
 from forecourt.ledger import service as ledger
-from forecourt.ledger.models import BalanceRow, HoldRow, LotRow, PostingRow, SealRow, TransferRow
+from forecourt.ledger.models import AccountRow, BalanceRow, HoldRow, LotRow, PostingRow, SealRow, TransferRow
 from forecourt.ledger.types import HoldState, Kind
-from forecourt.payments.models import AllocationRow, PaymentRow
-from forecourt.payments.types import PaymentPurpose, Tender
+from forecourt.payments.models import AllocationRow, AttemptRow, PaymentRow, RefundRow
+from forecourt.payments.types import PaymentPurpose, PaymentState, RefundState, Tender
 from forecourt.sales import service
 from forecourt.sales.models import SaleRow
-from forecourt.sales.types import AuthorisationKind, Checkout
+from forecourt.sales.types import AuthorisationKind, Checkout, SaleState
 from forecourt_kit.price import Preset, PresetKind
 
 CASH = (PaymentRow.tender == Tender.CASH) & (PaymentRow.purpose == PaymentPurpose.SALE)
@@ -116,6 +116,10 @@ class TestLedger:
         )
         assert await named(here) == {"ledger.chain"}
 
+    async def test_an_account_under_a_number_that_is_not_its_name_s(self, here: World) -> None:
+        await plant(here, update(AccountRow).values(owner=AccountRow.owner + 1))
+        assert "ledger.account_number" in await named(here)
+
     async def test_a_link_of_the_chain_that_is_gone(self, here: World) -> None:
         await here.fill("95", 1_0000)
         await here.database.transact(ledger.seal)
@@ -167,6 +171,60 @@ class TestSales:
     async def test_a_refund_that_its_sale_does_not_know(self, here: World) -> None:
         await plant(here, update(SaleRow).where(SaleRow.refunded_fen > 0).values(refunded_fen=9_99))
         assert await named(here) == {"sales.paid_is_settled"}
+
+    async def test_a_state_that_is_not_what_the_amounts_say(self, here: World) -> None:
+        await plant(here, update(SaleRow).where(SaleRow.refunded_fen == 0).values(state=SaleState.OPEN))
+        assert await named(here) == {"sales.state_agrees"}
+
+
+class TestAsked:
+    """What a channel was asked; the shop settles up before the plant."""
+
+    @pytest.fixture
+    async def shop(self, sqlite_database: Database) -> AsyncIterator[Shop]:
+        async with open_shop(sqlite_database) as shop:
+            sale = await shop.world.fill("95", 10_0000)
+            await shop.scan_code(sale)
+            await shop.relay()
+            await shop.refund(await shop.sale(sale), 10_00)
+            await shop.settle_up()
+            yield shop
+
+    async def test_money_that_was_given_out_twice(self, shop: Shop) -> None:
+        await plant(shop.world, update(PaymentRow).values(refunded_fen=70_00))
+        assert "payments.received_is_settled" in await named(shop.world)
+
+    async def test_money_that_came_in_and_settles_nothing(self, shop: Shop) -> None:
+        await plant(shop.world, update(PaymentRow).values(allocated_fen=0))
+        shop.clock.advance(601)
+        assert "payments.received_is_settled" in await named(shop.world)
+
+    async def test_an_order_that_stands_elsewhere_than_its_payment(self, shop: Shop) -> None:
+        await plant(shop.world, update(AttemptRow).values(state=PaymentState.CLOSED))
+        assert await named(shop.world) == {"payments.order_agrees"}
+
+    async def test_an_order_that_nobody_will_ask_about(self, shop: Shop) -> None:
+        qr = await shop.show_qr(await shop.world.fill("95", 1_0000))
+        await plant(shop.world, update(AttemptRow).where(AttemptRow.id == qr.id).values(next_ask_at=None))
+        assert await named(shop.world) == {"payments.order_agrees"}
+
+    async def test_a_refund_that_nobody_will_ask_about(self, shop: Shop) -> None:
+        await plant(shop.world, update(RefundRow).values(state=RefundState.OPEN))
+        assert "payments.order_agrees" in await named(shop.world)
+
+    async def test_a_refund_that_was_never_booked(self, shop: Shop) -> None:
+        opened = TransferRow.kind == Kind.REFUND_OPENED
+        await plant(shop.world, update(TransferRow).where(opened).values(reference="refund:1"))
+        assert await named(shop.world) == {"payments.refund_is_booked"}
+
+    async def test_a_refund_confirmed_that_is_not(self, shop: Shop) -> None:
+        await plant(shop.world, update(RefundRow).values(state=RefundState.ABNORMAL))
+        assert await named(shop.world) == {"payments.refund_is_booked"}
+
+    async def test_an_allocation_that_was_never_booked(self, shop: Shop) -> None:
+        moved = TransferRow.kind == Kind.RECEIPT_ALLOCATED
+        await plant(shop.world, update(TransferRow).where(moved).values(reference="payment:1:sale:1"))
+        assert await named(shop.world) == {"payments.allocation_is_booked"}
 
 
 def test_every_check_has_its_plant_here() -> None:

@@ -35,6 +35,7 @@ async def _alone(host: Host) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(attend(host))
+            tasks.create_task(channels.keep_keys())
             tasks.create_task(serve(host, channels))
     finally:
         await channels.close()

@@ -1,5 +1,6 @@
 """Which merchant an operator has at which channel, made from the settings."""
 
+import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,6 +9,8 @@ from forecourt.payments.types import Channel, Tender
 from forecourt_kit.clock import Clock
 from forecourt_kit.disk import Disk
 from forecourt_kit.random import Random
+
+KEYS_EVERY_S = 3_600
 
 
 class Channels:
@@ -28,6 +31,13 @@ class Channels:
 
     def notify_url(self, provider: Tender, merchant: str) -> str:
         return f"{self._public_url}/api/v1/notify/{provider.value}/{quote(merchant, safe='')}"
+
+    async def keep_keys(self) -> None:
+        """Fetch the channels' certificates anew every hour, for ever: one that rotates is known in time."""
+        while True:
+            await asyncio.sleep(KEYS_EVERY_S)
+            for channel in self._by_operator.values():
+                await channel.refresh_keys()
 
     async def close(self) -> None:
         for channel in self._by_operator.values():

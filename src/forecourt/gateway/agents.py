@@ -16,6 +16,7 @@ from forecourt_protocols.slp.events import DeviceConnected, DeviceGone, ServerEv
 POLL_S = 0.25
 DUE_MAX = 200
 RETRY_S = 2.0
+GIVEN_MAX = 50_000  # Subjects remembered; a forgotten one is only not withdrawn.
 CHANNEL = 0
 FORMAT_JSON = 2
 
@@ -37,6 +38,7 @@ class AgentCommands:
         self._database = database
         self._slp: SlpGateway | None = None
         self._connected: set[int] = set()
+        self._given: dict[tuple[int, str], int] = {}  # The newest command of each (device, subject).
 
     def attach(self, slp: SlpGateway) -> None:
         self._slp = slp
@@ -66,22 +68,31 @@ class AgentCommands:
             return 0
         async with self._database.read() as session:
             due = await queries.commands_due_many(session, limit=DUE_MAX, device_ids=self._connected)
-        given = [
-            command.id
-            for command in due
-            if command.kind in WORDS
-            and self._slp.send_command(
-                command.device_id,
-                command.id,
-                CHANNEL,
-                FORMAT_JSON,
-                body_of(command),
-                expires_at=command.expires_at,
-            )
-        ]
+        given = [command.id for command in due if command.kind in WORDS and self._give(command)]
         if given:
             await self._database.transact(service.mark_sent_many, given)
         return len(given)
+
+    def _give(self, command: Command) -> bool:
+        """Hand one to the link; what it supersedes is not repeated any more. False: the mailbox is full."""
+        assert self._slp is not None
+        name = (command.device_id, command.subject)
+        before = self._given.get(name)
+        if before is not None and before < command.id:
+            self._slp.withdraw_command(command.device_id, before)
+        if not self._slp.send_command(
+            command.device_id,
+            command.id,
+            CHANNEL,
+            FORMAT_JSON,
+            body_of(command),
+            expires_at=command.expires_at,
+        ):
+            return False
+        self._given[name] = command.id
+        if len(self._given) > GIVEN_MAX:
+            self._given.pop(next(iter(self._given)))
+        return True
 
 
 def body_of(command: Command) -> bytes:

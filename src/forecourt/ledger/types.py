@@ -48,8 +48,6 @@ class Kind(StrEnum):
     RECEIPT_SUSPENDED = "receipt_suspended"
     REFUND_OPENED = "refund_opened"
     REFUND_CONFIRMED = "refund_confirmed"
-    REFUND_RETURNED = "refund_returned"  # The channel would not; the money is ours to explain again.
-    REVERSAL = "reversal"
 
 
 class LotKind(StrEnum):

@@ -65,6 +65,7 @@ async def work(host: Host, channels: Channels) -> None:
         forget_events = ClockJob("core.forget_events", timedelta(hours=1), lambda _: host.bus.forget_old())
         tasks.create_task(JobRunner(database, {}, (*CLOCK_JOBS, forget_events)).run())
         tasks.create_task(_again(INBOX_POLL_S, lambda: device_jobs.drain_inbox(database, door, owner=owner)))
+        tasks.create_task(channels.keep_keys())
         tasks.create_task(_again(CHANNEL_POLL_S, lambda: payment_jobs.poll(desk, owner)))
 
 
