@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from forecourt.core.http.fields import AmountFen, IdOut, In, InstantOut, Out, PublicId, Words
 from forecourt.deliveries.types import NozzleState
@@ -12,7 +12,7 @@ from forecourt.payments.types import RefundState, Tender
 from forecourt.sales.types import AuthorisationKind, AuthorisationState, SaleState
 from forecourt.sites.types import Energy
 from forecourt_kit.limits import AMOUNT_FEN_MAX
-from forecourt_kit.price import AmountSource, PresetKind
+from forecourt_kit.price import AmountSource, Preset, PresetKind
 from forecourt_kit.quantity import Unit
 
 
@@ -146,6 +146,15 @@ class VoidIn(In):
 class PresetIn(In):
     kind: PresetKind
     value: int = Field(0, ge=0, le=AMOUNT_FEN_MAX, strict=True)
+
+    @model_validator(mode="after")
+    def _means_something(self) -> "PresetIn":
+        self.preset()
+        return self
+
+    def preset(self) -> Preset:
+        """Raises ValueError when the value does not fit the kind."""
+        return Preset(self.kind, self.value)
 
 
 class AuthoriseIn(In):

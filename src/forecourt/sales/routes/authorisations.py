@@ -23,7 +23,7 @@ from forecourt.sales.errors import (
 from forecourt.sales.schemas import AuthorisationOut, AuthoriseIn
 from forecourt.sales.types import SALES_AUTHORISE, AuthorisationId
 from forecourt_kit.limits import AMOUNT_FEN_MAX
-from forecourt_kit.price import Preset, PresetKind
+from forecourt_kit.price import PresetKind
 
 router = APIRouter(tags=["sales"])
 
@@ -40,11 +40,10 @@ async def authorise(actor: Authoriser, db: Db, desk: Desk, body: AuthoriseIn) ->
     """Pre-pay a fill, or bind a payer to a lifted nozzle; refused before flow when money is short."""
     if body.preset.kind is PresetKind.FULL and body.limit_fen is None:
         raise Invalid("A full tank needs limit_fen.")
-    preset = Preset(body.preset.kind, body.preset.value)
     wish = service.Wish(
         nozzle_id=body.nozzle_id,
         kind=body.kind,
-        preset=preset,
+        preset=body.preset.preset(),
         limit_fen=body.limit_fen or AMOUNT_FEN_MAX,
     )
     if body.tender is Tender.WALLET:
