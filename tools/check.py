@@ -24,6 +24,7 @@ STEPS: dict[str, list[str]] = {
     "house": [PYTHON, "tools/house.py"],
     "drawings": [PYTHON, "tools/drawings.py", "--check"],
     "reference": [PYTHON, "tools/reference.py", "--check"],
+    "openapi": [PYTHON, "tools/openapi.py", "--check"],
     "docs": [PYTHON, "tools/docs.py"],
 }
 FIXES: dict[str, list[str]] = {
@@ -31,6 +32,7 @@ FIXES: dict[str, list[str]] = {
     "format": [str(BIN / "ruff"), "format", *CODE],
     "drawings": [PYTHON, "tools/drawings.py"],
     "reference": [PYTHON, "tools/reference.py"],
+    "openapi": [PYTHON, "tools/openapi.py"],
 }
 
 
