@@ -12,7 +12,7 @@ C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
 
 QUEUE_MAX = 10_000  # Commands waiting; more are refused with 429 rather than kept in memory.
-FLIGHTS_MAX = 4  # Batches in flight at once, so that one's commit overlaps the next one's statements.
+FLIGHTS_MAX = 2  # Batches in flight: one's commit overlaps the next one's statements; more make them small.
 
 
 class Batcher(Generic[C, O]):

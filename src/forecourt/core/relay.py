@@ -53,10 +53,12 @@ class Relay:
 
     async def step(self) -> bool:
         """Number and send one set. True when there may be more at once."""
+        rung = self._database.outbox_grew.is_set()
         self._database.outbox_grew.clear()
-        async with self._database.read() as session:
-            if not await outbox.has_work(session):
-                return False
+        if not rung:  # Else this process has just committed an event: no need to look whether there is one.
+            async with self._database.read() as session:
+                if not await outbox.has_work(session):
+                    return False
         numbered = await self._database.transact(
             outbox.number_many,
             limit=SET_ROWS_MAX,

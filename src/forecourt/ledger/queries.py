@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import case, func, select, update
 
 from forecourt.core.actor import Scope, System, operator_of
-from forecourt.core.db import ReadSession, WriteSession, insert_new, one_of, update_many
+from forecourt.core.db import ByMany, ReadSession, WriteSession, insert_new, update_many
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.ledger import rules
 from forecourt.ledger.models import AccountRow, BalanceRow, HoldRow, LotRow, PostingRow, SealRow, TransferRow
@@ -23,16 +23,25 @@ from forecourt.ledger.types import (
     Wallet,
 )
 
-LOCKED_BALANCES = (
+LOCKED_BALANCES = ByMany(
     select(BalanceRow.account_id, BalanceRow.balance_fen, BalanceRow.held_fen)
     .order_by(BalanceRow.account_id)
-    .with_for_update()
+    .with_for_update(),
+    BalanceRow.account_id,
 )
-LOTS = select(LotRow.account_id, LotRow.id, LotRow.kind, LotRow.remaining_fen, LotRow.expires_at).where(
-    LotRow.remaining_fen > 0
+LOTS = ByMany(
+    select(LotRow.account_id, LotRow.id, LotRow.kind, LotRow.remaining_fen, LotRow.expires_at).where(
+        LotRow.remaining_fen > 0
+    ),
+    LotRow.account_id,
 )
-TRANSFERS = select(
-    TransferRow.operator_id, TransferRow.kind, TransferRow.reference, TransferRow.id, TransferRow.memo
+TRANSFERS = ByMany(
+    select(
+        TransferRow.operator_id, TransferRow.kind, TransferRow.reference, TransferRow.id, TransferRow.memo
+    ),
+    TransferRow.operator_id,
+    TransferRow.kind,
+    TransferRow.reference,
 )
 ACCOUNTS_KNOWN_MAX = 100_000  # Accounts this process has seen stored; forgotten all at once beyond that.
 
@@ -64,8 +73,8 @@ async def lock_balances_many(session: WriteSession, account_ids: Iterable[int]) 
     ids = sorted(set(account_ids))
     if not ids:
         return {}
-    wanted = LOCKED_BALANCES.where(one_of(session, BalanceRow.account_id, ids))
-    return {row[0]: (row[1], row[2]) for row in await session.all(wanted)}
+    found = await session.all(LOCKED_BALANCES.on(session), {"account_id": ids})
+    return {row[0]: (row[1], row[2]) for row in found}
 
 
 async def lots_many(session: ReadSession, account_ids: Iterable[int]) -> dict[int, list[Lot]]:
@@ -74,7 +83,7 @@ async def lots_many(session: ReadSession, account_ids: Iterable[int]) -> dict[in
     if not ids:
         return {}
     found: dict[int, list[Lot]] = {}
-    for row in await session.all(LOTS.where(one_of(session, LotRow.account_id, ids))):
+    for row in await session.all(LOTS.on(session), {"account_id": ids}):
         found.setdefault(row[0], []).append(Lot(row[1], row[2], row[3], row[4]))
     return found
 
@@ -97,11 +106,12 @@ async def transfers_by_reference_many(
     if not wanted:
         return {}
     found = await session.all(
-        TRANSFERS.where(
-            one_of(session, TransferRow.reference, sorted({name[2] for name in wanted})),
-            one_of(session, TransferRow.kind, sorted({name[1] for name in wanted})),
-            one_of(session, TransferRow.operator_id, sorted({name[0] for name in wanted})),
-        )
+        TRANSFERS.on(session),
+        {
+            "operator_id": sorted({name[0] for name in wanted}),
+            "kind": sorted({name[1] for name in wanted}),
+            "reference": sorted({name[2] for name in wanted}),
+        },
     )
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in found}
 
@@ -485,7 +495,22 @@ async def check_seals(session: ReadSession) -> list[Violation]:
     return found[:VIOLATIONS_MAX]
 
 
+async def check_account_names(session: ReadSession) -> list[Violation]:
+    """An account's number follows from its name; two names with one number would mix their money."""
+    wanted = select(AccountRow.id, AccountRow.operator_id, AccountRow.purpose, AccountRow.owner)
+    return [
+        Violation(
+            check="ledger.account_number",
+            subject=f"account {row[0]}",
+            detail=f"its name {row[1]}/{row[2].value}/{row[3]} has another number",
+        )
+        for row in await session.all(wanted)
+        if Account(row[1], row[2], row[3]).id != row[0]
+    ][:VIOLATIONS_MAX]
+
+
 CHECKS: tuple[Check, ...] = (
+    check_account_names,
     check_transfers_balance,
     check_postings_have_transfers,
     check_balances,

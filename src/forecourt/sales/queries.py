@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from forecourt.core.actor import Device, Scope, operator_of
-from forecourt.core.db import ReadSession, WriteSession, insert_new, one_of, update_many
+from forecourt.core.db import ByMany, ReadSession, WriteSession, insert_new, update_many
 from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
 from forecourt.deliveries import queries as deliveries
 from forecourt.ledger import queries as ledger
@@ -21,6 +21,7 @@ from forecourt.sales.types import (
     AuthorisationState,
     Sale,
     SaleFilter,
+    SaleState,
     Story,
 )
 from forecourt.sites import queries as sites
@@ -53,7 +54,7 @@ SALE = (
     SaleRow.paid_at,
 )
 SALE_FIELDS = tuple(column.key for column in SALE)
-LOCKED_SALES = select(*SALE).order_by(SaleRow.id).with_for_update()
+LOCKED_SALES = ByMany(select(*SALE).order_by(SaleRow.id).with_for_update(), SaleRow.id)
 AUTHORISATION = (
     AuthorisationRow.id,
     AuthorisationRow.operator_id,
@@ -111,8 +112,8 @@ async def sold_deliveries_many(session: ReadSession, delivery_ids: Iterable[int]
 
 async def lock_sales_many(session: WriteSession, sale_ids: Iterable[int]) -> dict[int, Sale]:
     """Sales, locked in id order until the transaction ends; the caller checks whose they are."""
-    wanted = LOCKED_SALES.where(one_of(session, SaleRow.id, sorted(set(sale_ids))))
-    return {row[0]: _sale(row) for row in await session.all(wanted)}
+    found = await session.all(LOCKED_SALES.on(session), {"id": sorted(set(sale_ids))})
+    return {row[0]: _sale(row) for row in found}
 
 
 async def lock_sale(session: WriteSession, scope: Scope, sale_id: int) -> Sale:
@@ -315,4 +316,25 @@ async def check_payments(session: ReadSession) -> list[Violation]:
     return found[:VIOLATIONS_MAX]
 
 
-CHECKS: tuple[Check, ...] = (check_amounts, check_payments)
+async def check_states(session: ReadSession) -> list[Violation]:
+    """A sale's state says what its amounts say."""
+    paid_up = SaleRow.paid_fen == SaleRow.due_fen
+    all_back = (SaleRow.refunded_fen == SaleRow.paid_fen) & (SaleRow.paid_fen > 0)
+    wrong = (
+        ((SaleRow.state == SaleState.PAID) & (~paid_up | all_back))
+        | ((SaleRow.state == SaleState.REFUNDED) & ~(paid_up & all_back))
+        | ((SaleRow.state == SaleState.VOIDED) & (SaleRow.paid_fen > 0))
+        | (SaleRow.state.in_([SaleState.OPEN, SaleState.PAYING]) & paid_up & (SaleRow.due_fen > 0))
+    )
+    wanted = select(SaleRow.id, SaleRow.state, SaleRow.due_fen, SaleRow.paid_fen, SaleRow.refunded_fen)
+    return [
+        Violation(
+            check="sales.state_agrees",
+            subject=f"sale {row[0]}",
+            detail=f"{row[1]}: due {row[2]}, paid {row[3]}, given back {row[4]} fen",
+        )
+        for row in await session.all(wanted.where(wrong).limit(VIOLATIONS_MAX))
+    ]
+
+
+CHECKS: tuple[Check, ...] = (check_amounts, check_payments, check_states)

@@ -56,6 +56,9 @@ class Database:
         self.ids = ids
         self.random = random
         self._known: set[int] = set()
+        # A read of the moment needs no BEGIN and no ROLLBACK. Other drivers would ask the server for that.
+        free = dialect_of(writer.dialect.name) == "postgresql"
+        self._at_once = reader.execution_options(isolation_level="AUTOCOMMIT") if free else reader
         self.outbox_grew = asyncio.Event()  # The relay of this process waits on it instead of polling.
         self.jobs_grew = asyncio.Event()  # And its job runner on this.
 
@@ -103,7 +106,8 @@ class Database:
         token = open_transaction.set("read")
         try:
             limit_s = None if snapshot else UNIT_TIMEOUT_S
-            async with asyncio.timeout(limit_s), self._reader.connect() as connection:
+            engine = self._reader if snapshot else self._at_once
+            async with asyncio.timeout(limit_s), engine.connect() as connection:
                 session = ReadSession(connection, self.clock, self.ids)
                 if snapshot:
                     for statement in _SNAPSHOT[session.dialect]:

@@ -1,9 +1,9 @@
 """Many rows in one statement: to change them, and to find them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, any_, bindparam
+from sqlalchemy import Select, any_, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from forecourt.core.db.bulk import set_rows
@@ -22,12 +22,21 @@ async def update_many(
         await set_rows(session, model, rows[start : start + size], key)
 
 
-def one_of(session: ReadSession, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
-    """`column IN values`, for hot statements.
+class ByMany:
+    """A hot read whose columns are each one of many values: made once, a call pays for its values only.
 
-    PostgreSQL gets one array, so that the statement is the same for any number of values and prepared once.
+    PostgreSQL gets one array a column, so that its statement is the same for any number of values and stays
+    prepared; the others get a list. Run it with `session.all(found.on(session), {"name": values})`, a list
+    under each column's name.
     """
-    if session.dialect == "postgresql":
-        array = bindparam(None, list(values), type_=ARRAY(column.type))
-        return column == any_(array)  # type: ignore[no-any-return]
-    return column.in_(values)  # type: ignore[no-any-return]
+
+    def __init__(self, statement: Select[Any], *columns: Any) -> None:
+        listed = arrays = statement
+        for column in columns:
+            listed = listed.where(column.in_(bindparam(column.key, expanding=True)))
+            arrays = arrays.where(column == any_(bindparam(column.key, type_=ARRAY(column.type))))
+        self._listed = listed
+        self._arrays = arrays
+
+    def on(self, session: ReadSession) -> Select[Any]:
+        return self._arrays if session.dialect == "postgresql" else self._listed
