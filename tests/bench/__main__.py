@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="only this one; may be repeated")
     args = parser.parse_args()
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)  # It repeats what MariaDB remarks on the schema.
     if unknown := set(args.names) - set(CASES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     return asyncio.run(_measure(args.names or list(CASES), args.engine or ENGINES, as_json=args.json))

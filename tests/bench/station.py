@@ -86,25 +86,33 @@ async def build(url: str, *, members: int) -> Bench:
     return bench
 
 
+async def record_deliveries(bench: Bench, count: int) -> list[int]:
+    """So many copies of one fill that nobody has seen yet; gives the deliveries."""
+    database = bench.world.database
+    async with database.read() as session:
+        fill = await session.first(select(DeliveryRow.__table__).limit(1))
+    assert fill is not None
+    numbers = [database.ids.new() for _ in range(count)]
+    rows = [
+        {**fill._mapping, "id": number, "source_key": f"bench:{number}", "claim": number} for number in numbers
+    ]
+    for start in range(0, count, ROWS_AT_ONCE):
+        await database.transact(_insert, DeliveryRow, rows[start : start + ROWS_AT_ONCE])
+    return numbers
+
+
 async def open_sales(bench: Bench, count: int) -> list[int]:
     """So many copies of one fill, to pay; gives the sales."""
     database = bench.world.database
     async with database.read() as session:
-        delivery = await session.first(select(DeliveryRow.__table__).limit(1))
         sale = await session.first(select(SaleRow.__table__).where(SaleRow.state == "open").limit(1))
-    assert delivery is not None
     assert sale is not None
-    deliveries, sales = [], []
-    for _ in range(count):
-        number = database.ids.new()
-        deliveries.append(
-            {**delivery._mapping, "id": number, "source_key": f"bench:{number}", "claim": number}
-        )
-        sales.append({**sale._mapping, "id": database.ids.new(), "delivery_id": number, "claim": number})
+    sales = [
+        {**sale._mapping, "id": database.ids.new(), "delivery_id": number, "claim": number}
+        for number in await record_deliveries(bench, count)
+    ]
     for start in range(0, count, ROWS_AT_ONCE):
-        stop = start + ROWS_AT_ONCE
-        await database.transact(_insert, DeliveryRow, deliveries[start:stop])
-        await database.transact(_insert, SaleRow, sales[start:stop])
+        await database.transact(_insert, SaleRow, sales[start : start + ROWS_AT_ONCE])
     return [sale["id"] for sale in sales]
 
 

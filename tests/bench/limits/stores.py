@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import asyncmy
+import asyncmy.errors
 import asyncpg
 import sqlite3
 from sqlalchemy import make_url
@@ -77,7 +78,10 @@ async def open_store(url: str, place: Place, flights: int) -> Store:
         return PostgresStore(
             await asyncpg.create_pool(**where, min_size=flights, max_size=flights), place, flights
         )
-    pool = await asyncmy.create_pool(minsize=flights, maxsize=flights, charset="utf8mb4", **where)
+    isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    pool = await asyncmy.create_pool(
+        minsize=flights, maxsize=flights, charset="utf8mb4", init_command=isolation, **where
+    )
     return MariaStore(pool, place, flights)
 
 
@@ -197,8 +201,12 @@ class MariaStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
         async with self._pool.acquire() as connection, connection.cursor() as cursor:
-            yield MariaUnit(cursor, self._place)
-            await connection.commit()
+            try:
+                yield MariaUnit(cursor, self._place)
+                await connection.commit()
+            except asyncmy.errors.OperationalError:
+                await connection.rollback()
+                raise
 
 
 class MariaUnit:
