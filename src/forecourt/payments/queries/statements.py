@@ -5,13 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import segno
-from sqlalchemy import case, func, select, update
+from sqlalchemy import select, update
 
 from forecourt.core.actor import Device, Scope, operator_of
 from forecourt.core.db import ReadSession, WriteSession, insert_new, lease
-from forecourt.core.verify import VIOLATIONS_MAX, Check, Violation
-from forecourt.ledger import queries as ledger
-from forecourt.ledger.types import Kind
 from forecourt.payments.errors import PaymentNotFound, RefundNotFound
 from forecourt.payments.models import AllocationRow, AttemptRow, NoticeRow, PaymentRow, RefundRow
 from forecourt.payments.types import (
@@ -20,7 +17,6 @@ from forecourt.payments.types import (
     NoticeTaken,
     Payment,
     PaymentId,
-    PaymentPurpose,
     PaymentState,
     PaymentView,
     Refund,
@@ -373,69 +369,3 @@ async def notices_of_many(session: ReadSession, payment_ids: Iterable[int]) -> l
         NoticeTaken(payment_id=row[0], effect=row[1], received_at=row[2])
         for row in await session.all(wanted.order_by(NoticeRow.id))
     ]
-
-
-async def check_amounts(session: ReadSession) -> list[Violation]:
-    """What a payment says it settled and gave back is what its allocations and refunds say."""
-    settled = (
-        select(AllocationRow.payment_id.label("payment_id"), func.sum(AllocationRow.amount_fen).label("fen"))
-        .where(AllocationRow.settled == 1)
-        .group_by(AllocationRow.payment_id)
-        .subquery()
-    )
-    back = (
-        select(
-            RefundRow.payment_id.label("payment_id"),
-            func.sum(RefundRow.amount_fen).label("fen"),
-            func.sum(case((RefundRow.sale_id.is_not(None), RefundRow.amount_fen), else_=0)).label("of_sales"),
-        )
-        .group_by(RefundRow.payment_id)
-        .subquery()
-    )
-    settled_fen = func.coalesce(settled.c.fen, 0) - func.coalesce(back.c.of_sales, 0)
-    back_fen = func.coalesce(back.c.fen, 0)
-    wanted = (
-        select(PaymentRow.id, PaymentRow.allocated_fen, settled_fen, PaymentRow.refunded_fen, back_fen)
-        .outerjoin(settled, settled.c.payment_id == PaymentRow.id)
-        .outerjoin(back, back.c.payment_id == PaymentRow.id)
-        .where(
-            PaymentRow.purpose != PaymentPurpose.TOPUP,
-            (PaymentRow.allocated_fen != settled_fen) | (PaymentRow.refunded_fen != back_fen),
-        )
-        .limit(VIOLATIONS_MAX)
-    )
-    return [
-        Violation(
-            check="payments.amounts_agree",
-            subject=f"payment {row[0]}",
-            detail=f"settled {row[1]} against {row[2]} fen, given back {row[3]} against {row[4]}",
-        )
-        for row in await session.all(wanted)
-    ]
-
-
-async def check_booked(session: ReadSession) -> list[Violation]:
-    """Every payment that is paid was booked, once, with its amount, and nothing else was."""
-    paid = {
-        f"payment:{row[0]}": row[1]
-        for row in await session.all(
-            select(PaymentRow.id, PaymentRow.paid_fen).where(
-                PaymentRow.state.in_([PaymentState.PAID, PaymentState.PAID_LATE])
-            )
-        )
-    }
-    booked = await ledger.booked_amounts_many(
-        session, (Kind.WALLET_SPENT, Kind.CASH_TAKEN, Kind.CHANNEL_RECEIVED, Kind.TOPUP)
-    )
-    return [
-        Violation(
-            check="payments.paid_is_booked",
-            subject=reference,
-            detail=f"paid {paid.get(reference, 0)} fen, booked {booked.get(reference, 0)}",
-        )
-        for reference in sorted(paid.keys() | booked.keys())
-        if paid.get(reference, 0) != booked.get(reference, 0)
-    ][:VIOLATIONS_MAX]
-
-
-CHECKS: tuple[Check, ...] = (check_amounts, check_booked)
