@@ -31,6 +31,7 @@ from forecourt_protocols.slp.server_session import ServerConfig
 
 LIVE_EVERY_S = 0.3  # Latest states reach the store and the screens this often, in sets.
 LIVE_WAITING_MAX = 20_000
+REFUSED_EVERY_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ async def work(host: Host) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(slp.run())
             tasks.create_task(live.run())
+            tasks.create_task(_tell_refused(slp))
             tasks.create_task(commands.run())
             tasks.create_task(OcppCommands(host.database, ocpp, door).run())
             tasks.create_task(server.run())
@@ -119,6 +121,18 @@ def _slp(host: Host, limits: GatewayLimits, live: LiveReadings) -> tuple[SlpGate
     )
     commands.attach(slp)
     return slp, commands
+
+
+async def _tell_refused(slp: SlpGateway) -> None:
+    """Log how often frames were refused, by reason, when any were: their senders get no answer."""
+    told: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(REFUSED_EVERY_S)
+        now = dict(slp.counters)
+        grown = {reason: count - told.get(reason, 0) for reason, count in now.items()}
+        if refused := {reason: count for reason, count in grown.items() if count}:
+            log.info("refused at the link", extra={"frames": refused})
+        told = now
 
 
 def _command_ended(device_id: int, command_id: int, event: CommandEvent) -> None:
