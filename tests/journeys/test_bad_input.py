@@ -43,6 +43,8 @@ class TestTheLink:
             for _ in range(JUNK_DATAGRAMS):
                 line.send(_junk(chance))
             assert _answers(line) == []
+        log = rig.folder / ("centre.log" if rig.backend.is_embedded else "gateway1.log")
+        until(lambda: "refused at the link" in log.read_text(), "it was counted")
         _serves(rig)
 
     def test_a_wrong_key_gets_no_answer_and_the_right_one_does(self, rig: Rig) -> None:
@@ -83,7 +85,8 @@ class TestTheChannelsNotifications:
 
         status = rig.channel("POST", "forge", forged)["status"]
 
-        assert 400 <= status < 500, status
+        # Rightly signed, a wrong amount is kept as evidence: repeating it would not make it right.
+        assert status == 200 if how == "wrong_amount" else 400 <= status < 500, status
         assert rig.get(f"/payments/{asked['id']}")["state"] == "pending"
         assert rig.sale(sale["id"])["paid_fen"] == 0
         closed = rig.client.post(f"/payments/{asked['id']}/close")
@@ -202,7 +205,10 @@ class Device:
         try:
             self._session.receive(self._line.recv(2_048), self._clock.monotonic_s())
         except TimeoutError:
-            self._session.poll(self._clock.monotonic_s())
+            now_s = self._clock.monotonic_s()
+            due_s = self._session.next_timeout_s(now_s)
+            if due_s is not None and now_s >= due_s:
+                self._session.poll(now_s)
         self._send()
 
     def _send(self) -> list[bytes]:
