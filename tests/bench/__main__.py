@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-import pytest
+from _pytest.outcomes import Skipped
 from tests.bench import checkout, ingest, push
 from tests.bench.engines import ENGINES, Engine, running
 from tests.bench.figures import Figure
@@ -24,7 +24,7 @@ async def _measure(names: Sequence[str], engines: Sequence[str], *, as_json: boo
             try:
                 async with running(engine_name) as engine:
                     figures = await CASES[name](engine)
-            except pytest.skip.Exception as missing:
+            except Skipped as missing:
                 sys.stderr.write(f"NOT MEASURED: {name} on {engine_name}: {missing}\n")
                 status = EXIT_NOT_MEASURED
                 continue

@@ -23,11 +23,11 @@ IN_FLIGHT = 64
 class Sizes:
     """How many checkouts each part makes; a fifth more before it, to warm up."""
 
-    members: int = 1_000
-    product: int = 6_000
-    limit: int = 10_000
-    baseline: int = 600
-    alone: int = 400
+    members: int = 500
+    product: int = 4_000
+    limit: int = 6_000
+    baseline: int = 400
+    alone: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import uvloop
@@ -15,7 +14,15 @@ from tests.bench.station import open_database
 from forecourt.core.actor import OperatorId
 from forecourt.core.db import Database
 from forecourt.devices import queries, service
-from forecourt.devices.types import DeviceId, DeviceInfo, DeviceKey, DeviceKind, DeviceState, KeyRing
+from forecourt.devices.types import (
+    DeviceId,
+    DeviceInfo,
+    DeviceKey,
+    DeviceKind,
+    DeviceState,
+    InboxMessage,
+    KeyRing,
+)
 from forecourt.gateway.directory import DeviceDirectory
 from forecourt.gateway.limits import GatewayLimits
 from forecourt.gateway.slp import SlpGateway, SlpPorts
@@ -34,6 +41,9 @@ def product(told: dict[str, Any]) -> int:
     async def find(device_id: int) -> KeyRing | None:
         return _ring(device_id, told)
 
+    async def store(messages: list[InboxMessage]) -> None:
+        await database.transact(service.store_messages, messages)
+
     async def highest(wanted: list[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
         return await _highest(database, wanted)
 
@@ -41,7 +51,7 @@ def product(told: dict[str, Any]) -> int:
     for device_id in told["devices"]:
         directory.put(_ring(device_id, told))
     ports = SlpPorts(
-        store=partial(database.transact, service.store_messages),
+        store=store,
         highest_mids=highest,
         live=lambda _: None,
         command_ended=lambda *_: None,

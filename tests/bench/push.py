@@ -29,7 +29,7 @@ FRAME_TIMEOUT_S = 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     terminals: int = 20  # One at the nozzle that sells, the others at the nozzles beside it.
-    sales: int = 200
+    sales: int = 100
 
 
 @dataclass(slots=True)
@@ -110,8 +110,8 @@ async def _stored_sale(bench: Bench) -> dict[str, Any]:
     async with bench.world.database.read() as session:
         row = await session.first(select(SaleRow.__table__).limit(1))
     assert row is not None
-    names = tuple(row._mapping)
-    return dict(zip(names, stored(SaleRow, names, [row._mapping])[0], strict=True))
+    fields: dict[str, Any] = {str(name): value for name, value in row._mapping.items()}
+    return dict(zip(fields, stored(SaleRow, tuple(fields), [fields])[0], strict=True))
 
 
 async def _measure(
@@ -125,7 +125,8 @@ async def _measure(
         watching = await open_streams.enter_async_context(_terminal(port, token, nozzles[0]))
         for at in range(sizes.terminals - 1):
             await open_streams.enter_async_context(_terminal(port, token, nozzles[1 + at % 3]))
-        pushes_ms, opens_ms, shown = [], [], {}
+        pushes_ms, opens_ms = [], []
+        shown: dict[str, Any] = {}
         warm = sizes.sales // 5
         for at, delivery_id in enumerate(deliveries):
             if at == warm:

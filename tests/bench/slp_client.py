@@ -1,4 +1,4 @@
-"""A process that plays many stations: sealed DATA datagrams over UDP, a few in flight for each, new messages only.
+"""A process that plays many stations: sealed DATA datagrams over UDP, a few in flight for each, all new.
 
 Frames are sealed before the clock runs. A datagram that gets no answer is sent again and counted as lost.
 """
@@ -108,7 +108,7 @@ class Fleet:
                 frame = self._socket.recv(2048)
             except BlockingIOError:
                 return list(moved.values()) or self._hear()
-            _, kind, flags, device_id, *_ = HEADER.unpack_from(frame)
+            flags, device_id = HEADER.unpack_from(frame)[2:4]
             station = self._stations[device_id]
             if not flags & FLAG_ACK or (body := station.opener.open(frame)) is None:
                 continue

@@ -94,7 +94,8 @@ async def record_deliveries(bench: Bench, count: int) -> list[int]:
     assert fill is not None
     numbers = [database.ids.new() for _ in range(count)]
     rows = [
-        {**fill._mapping, "id": number, "source_key": f"bench:{number}", "claim": number} for number in numbers
+        {**fill._mapping, "id": number, "source_key": f"bench:{number}", "claim": number}
+        for number in numbers
     ]
     for start in range(0, count, ROWS_AT_ONCE):
         await database.transact(_insert, DeliveryRow, rows[start : start + ROWS_AT_ONCE])

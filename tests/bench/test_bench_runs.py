@@ -1,4 +1,4 @@
-"""Every benchmark runs to its end, says what it promises to say, and leaves books that add up. Never a time."""
+"""Every benchmark runs to its end, says what it promises, and leaves books that add up. Never a time."""
 
 import json
 from typing import Any

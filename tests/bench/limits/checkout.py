@@ -87,7 +87,7 @@ async def _till(told: dict[str, Any]) -> Pay:
 
     async def pay(request: Asked) -> Checkout:
         nonlocal flying
-        done = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Checkout] = asyncio.get_running_loop().create_future()
         waiting.append(Waiting(request, done))
         if flying < store.flights:
             flying += 1

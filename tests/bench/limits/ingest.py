@@ -28,13 +28,13 @@ DATAGRAMS_PER_TURN = 256
 SET_MAX = 4_096
 NONCE = Struct(">B3xI")
 COLUMNS = (
-    "id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, format, body, received_at, "
-    "state, tries"
+    "id, operator_id, device_id, station_id, incarnation, mid, record_class, channel, format, body, "
+    "received_at, state, tries"
 )
 PG = (
-    f"INSERT INTO inbox ({COLUMNS}) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], "
-    "$5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[], $11::bigint[], "
-    "$12::varchar[], $13::bigint[]) ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
+    f"INSERT INTO inbox ({COLUMNS}) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], "
+    "$4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bytea[], "
+    "$11::bigint[], $12::varchar[], $13::bigint[]) ON CONFLICT (device_id, incarnation, mid) DO NOTHING"
 )
 MARIA = f"INSERT INTO inbox ({COLUMNS}) VALUES ({','.join(['%s'] * 13)}) ON DUPLICATE KEY UPDATE mid = mid"
 SQLITE = f"INSERT INTO inbox ({COLUMNS}) VALUES ({','.join('?' * 13)}) ON CONFLICT DO NOTHING"
@@ -44,7 +44,8 @@ Rows = list[tuple[Any, ...]]
 
 async def store_of(url: str) -> Callable[[Rows], Awaitable[None]]:
     parsed = make_url(url)
-    where = {"host": parsed.host, "port": parsed.port, "user": parsed.username, "database": parsed.database}
+    where: dict[str, Any] = {"host": parsed.host, "port": parsed.port}
+    where |= {"user": parsed.username, "database": parsed.database}
     if parsed.get_backend_name() == "postgresql":
         statement = await (await asyncpg.connect(**where)).prepare(PG)
 
@@ -114,7 +115,8 @@ class Bare:
                 append(
                     (
                         new_id(), self._operator_id, device_id, self._station_id, b"inc1", mid,
-                        rflags >> CLASS_SHIFT, channel, content_format, body[14 : 14 + size], now_us, "new", 0,
+                        rflags >> CLASS_SHIFT, channel, content_format, body[14 : 14 + size], now_us, "new",
+                        0,
                     )
                 )  # fmt: skip
         if self._storing is None and self._rows:

@@ -38,7 +38,8 @@ class BarePush:
     @classmethod
     async def open(cls, told: dict[str, Any]) -> "BarePush":
         parsed = make_url(told["url"])
-        where = {"host": parsed.host, "port": parsed.port, "user": parsed.username, "database": parsed.database}
+        where: dict[str, Any] = {"host": parsed.host, "port": parsed.port}
+        where |= {"user": parsed.username, "database": parsed.database}
         if parsed.get_backend_name() == "postgresql":
             return cls(told, _postgresql(await asyncpg.connect(**where)), lambda at: f"${at}")
         if parsed.get_backend_name() == "sqlite":

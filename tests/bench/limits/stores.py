@@ -1,5 +1,6 @@
 """Raw drivers behind the bare checkout: per set one read under locks, then every row."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -8,11 +9,16 @@ from typing import Any, NamedTuple, Protocol
 import asyncmy
 import asyncmy.errors
 import asyncpg
-import sqlite3
 from sqlalchemy import make_url
 
 OUTBOX_TOPIC = "sales.sale.paid"
 CREATED_BY = "cashier@bench"
+SALES = "SELECT id, due_fen, paid_fen, station_id, nozzle_id FROM sale WHERE id IN"
+WALLETS = (
+    "SELECT b.account_id, b.balance_fen, l.id, l.remaining_fen FROM ledger_balance b JOIN ledger_lot l "
+    "ON l.account_id = b.account_id AND l.remaining_fen > 0 WHERE b.account_id IN"
+)
+PAID = "UPDATE sale SET paid_fen = due_fen, tenders = 'wallet', state = 'paid', paid_at ="
 
 
 class Checkout(NamedTuple):
@@ -73,7 +79,8 @@ async def open_store(url: str, place: Place, flights: int) -> Store:
     if family == "sqlite":
         assert parsed.database
         return SqliteStore(parsed.database, place)
-    where = {"host": parsed.host, "port": parsed.port, "user": parsed.username, "database": parsed.database}
+    where: dict[str, Any] = {"host": parsed.host, "port": parsed.port}
+    where |= {"user": parsed.username, "database": parsed.database}
     if family == "postgresql":
         return PostgresStore(
             await asyncpg.create_pool(**where, min_size=flights, max_size=flights), place, flights
@@ -177,8 +184,8 @@ def rows_of(checkouts: Sequence[Checkout], place: Place, now: int) -> dict[str, 
                 (x.transfer_id, 1, own, place.payable, "credit", x.amount_fen),
             )
         ],
-        "payment (id, operator_id, station_id, purpose, tender, member_id, amount_fen, paid_fen, allocated_fen, "
-        "refunded_fen, state, created_by, created_at, paid_at)": [
+        "payment (id, operator_id, station_id, purpose, tender, member_id, amount_fen, paid_fen, "
+        "allocated_fen, refunded_fen, state, created_by, created_at, paid_at)": [
             (x.payment_id, own, place.station_id, "sale", "wallet", x.member_id, x.amount_fen, x.amount_fen,
              x.amount_fen, 0, "paid", CREATED_BY, now, now)
             for x in checkouts
@@ -220,14 +227,11 @@ class MariaUnit:
         used = f"SELECT `key` FROM idempotency WHERE operator_id = %s AND `key` IN ({_marks('%s', keys)})"
         await run(used, [self._place.operator_id, *keys])
         found.used_keys = [row[0] for row in await take()]
-        wanted = f"SELECT id, due_fen, paid_fen, station_id, nozzle_id FROM sale WHERE id IN ({_marks('%s', sales)})"
+        wanted = f"{SALES} ({_marks('%s', sales)})"
         await run(f"{wanted} ORDER BY id FOR UPDATE", sales)
         found.sales = {row[0]: SaleSeen(*row[1:]) for row in await take()}
         wallets = sorted(set(wallets))
-        held = (
-            "SELECT b.account_id, b.balance_fen, l.id, l.remaining_fen FROM ledger_balance b JOIN ledger_lot l "
-            f"ON l.account_id = b.account_id AND l.remaining_fen > 0 WHERE b.account_id IN ({_marks('%s', wallets)})"
-        )
+        held = f"{WALLETS} ({_marks('%s', wallets)})"
         await run(f"{held} ORDER BY b.account_id FOR UPDATE", wallets)
         for row in await take():
             found.balances[row[0]] = row[1]
@@ -242,8 +246,7 @@ class MariaUnit:
             )
         sales = [x.sale_id for x in checkouts]
         await self._cursor.execute(
-            "UPDATE sale SET paid_fen = due_fen, tenders = 'wallet', state = 'paid', paid_at = %s "
-            f"WHERE id IN ({_marks('%s', sales)})",
+            f"{PAID} %s WHERE id IN ({_marks('%s', sales)})",
             [now_us, *sales],
         )
         wallets = {x.wallet for x in checkouts}
@@ -285,12 +288,9 @@ class SqliteUnit:
         found = Read([], {}, {}, {})
         used = f"SELECT key FROM idempotency WHERE operator_id = ? AND key IN ({_marks('?', keys)})"
         found.used_keys = [row[0] for row in self._run(used, [self._place.operator_id, *keys])]
-        wanted = f"SELECT id, due_fen, paid_fen, station_id, nozzle_id FROM sale WHERE id IN ({_marks('?', sales)})"
+        wanted = f"{SALES} ({_marks('?', sales)})"
         found.sales = {row[0]: SaleSeen(*row[1:]) for row in self._run(wanted, sales)}
-        held = (
-            "SELECT b.account_id, b.balance_fen, l.id, l.remaining_fen FROM ledger_balance b JOIN ledger_lot l "
-            f"ON l.account_id = b.account_id AND l.remaining_fen > 0 WHERE b.account_id IN ({_marks('?', wallets)})"
-        )
+        held = f"{WALLETS} ({_marks('?', wallets)})"
         for row in self._run(held, wallets):
             found.balances[row[0]] = row[1]
             found.lots[row[0]] = (row[2], row[3])
@@ -300,7 +300,7 @@ class SqliteUnit:
         for head, rows in rows_of(checkouts, self._place, now_us).items():
             self._run_many(f"INSERT INTO {head} VALUES ({_marks('?', rows[0])})", rows)
         self._run_many(
-            "UPDATE sale SET paid_fen = due_fen, tenders = 'wallet', state = 'paid', paid_at = ? WHERE id = ?",
+            f"{PAID} ? WHERE id = ?",
             [(now_us, x.sale_id) for x in checkouts],
         )
         wallets = {x.wallet for x in checkouts}
@@ -319,4 +319,4 @@ def _marks(mark: str, values: Any) -> str:
 
 
 def _headers(place: Place) -> str:
-    return '{"operator":"%d"}' % place.operator_id
+    return f'{{"operator":"{place.operator_id}"}}'
