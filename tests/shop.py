@@ -4,21 +4,18 @@ Nothing moves by itself: a test says when a notification arrives, when the worke
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
-from functools import cache
 from typing import Any
 
 import httpx
 from tests import world
+from tests.wire import CHANNEL_URL, Killed, Wire, platform_keys, the_channel
 from tests.world import OPERATOR, World
 
 from forecourt.channels.directory import Channels
-from forecourt.channels.wechat import WeChatChannel, read_merchant_json
 from forecourt.core import outbox
 from forecourt.core.bus import Delivery, Message
 from forecourt.core.bus.matching import wants
@@ -61,126 +58,22 @@ from forecourt.sales.types import (
     SaleFilter,
     SaleState,
 )
-from forecourt_kit.clock import Clock, ManualClock
+from forecourt_kit.clock import ManualClock
 from forecourt_kit.price import Preset
 from forecourt_kit.random import SeededRandom
 from forecourt_simulators.channels.wechat import (
-    PlatformKeys,
     SimulatorSettings,
     WeChatPaySimulator,
-    make_keys,
 )
 from forecourt_simulators.channels.wechat.book import Notice
 from forecourt_simulators.channels.wechat.book import Refund as ChannelRefund
 from forecourt_simulators.channels.wechat.book import RefundState as ChannelRefundState
-from forecourt_simulators.channels.wechat.keys import MadeKeys
-from forecourt_simulators.channels.wechat.seal import to_json
 
-CHANNEL_URL = "https://wechat.test"
 PUBLIC_URL = "https://forecourt.test"
 PAYER_CODE = "130000000000000001"
 QUIET_STEPS_MAX = 60  # Of a minute each: by then nothing may be left in flight.
 EXPIRE_EVERY = timedelta(seconds=10)  # As the worker's clock does.
 CHECKS = (*ledger.CHECKS, *delivery_queries.CHECKS, *payments.CHECKS, *sales.CHECKS)
-
-
-class Killed(BaseException):
-    """The process died here."""
-
-
-class Cut(Enum):
-    """What happens to one question on its way to the channel."""
-
-    LOST = auto()  # It never arrives; we time out.
-    ANSWER_LOST = auto()  # The channel acts; we time out.
-    KILLED = auto()  # We die before it arrives.
-    KILLED_AFTER = auto()  # The channel acts; we die before we hear of it.
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """The way to the channel. Keeps what was asked, and cuts what a test has planned."""
-
-    def __init__(self, simulator: WeChatPaySimulator) -> None:
-        self._wire = httpx.ASGITransport(simulator.app)
-        self.asked: list[str] = []
-        self.cuts: list[tuple[str, Cut]] = []
-        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}  # Once, after such a question.
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        step = _step(request)
-        self.asked.append(step)
-        cut = next((each for each in self.cuts if each[0] in {step, "*"}), None)
-        if cut is not None:
-            self.cuts.remove(cut)
-        match cut:
-            case (_, Cut.LOST):
-                raise httpx.ReadTimeout("the question was lost", request=request)
-            case (_, Cut.KILLED):
-                raise Killed
-        answer = await self._wire.handle_async_request(request)
-        if (happens := self.meanwhile.pop(step, None)) is not None:
-            await happens()
-        match cut:
-            case (_, Cut.ANSWER_LOST):
-                raise httpx.ReadTimeout("the answer was lost", request=request)
-            case (_, Cut.KILLED_AFTER):
-                raise Killed
-        return answer
-
-
-def _step(request: httpx.Request) -> str:
-    """`create code query close reverse refund query_refund`, by path."""
-    last = request.url.path.rsplit("/", 1)[1]
-    if "/refund/" in request.url.path:
-        return "refund" if last == "refunds" else "query_refund"
-    return {"native": "create", "codepay": "code", "close": "close", "reverse": "reverse"}.get(last, "query")
-
-
-class _CurrentClock:
-    """The clock of the test that runs now."""
-
-    def __init__(self) -> None:
-        self.clock: Clock = ManualClock()
-
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    def monotonic_s(self) -> float:
-        return self.clock.monotonic_s()
-
-
-class _CurrentWire(httpx.AsyncBaseTransport):
-    """The wire of the test that runs now."""
-
-    def __init__(self) -> None:
-        self.wire: Wire | None = None
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert self.wire is not None
-        return await self.wire.handle_async_request(request)
-
-
-@cache
-def _channel() -> tuple[WeChatChannel, _CurrentClock, _CurrentWire]:
-    """The driver, opened once a process: checking its keys takes longer than a whole story."""
-    clock, wire = _CurrentClock(), _CurrentWire()
-    config = read_merchant_json(to_json(_made_keys().merchant_files[0]).decode())
-    return WeChatChannel(config, clock, SeededRandom("driver"), wire), clock, wire
-
-
-@cache
-def _made_keys() -> MadeKeys:
-    """Made once: RSA keys are dear."""
-    return make_keys(
-        SeededRandom("keys"), datetime(2026, 11, 22, tzinfo=UTC), base_url=CHANNEL_URL, merchants=2
-    )
-
-
-def _platform() -> PlatformKeys:
-    keys = copy(_made_keys().platform)
-    keys.certificates = list(keys.certificates)
-    keys.merchants = dict(keys.merchants)
-    return keys
 
 
 @dataclass
@@ -537,14 +430,14 @@ async def open_shop(database: Database, waits: Waits | None = None) -> AsyncIter
         return httpx.Response(reply.status, content=reply.body)
 
     simulator = WeChatPaySimulator(
-        _platform(),
+        platform_keys(),
         clock,
         chance.branch("simulator"),
         SimulatorSettings(reverse_age_min_s=15),
         transport=httpx.MockTransport(notify),
     )
     wire = Wire(simulator)
-    channel, clock_of_channel, wire_of_channel = _channel()
+    channel, clock_of_channel, wire_of_channel = the_channel()
     clock_of_channel.clock, wire_of_channel.wire = clock, wire
     channels = Channels(PUBLIC_URL, [(OPERATOR, channel)])
     control = httpx.AsyncClient(transport=httpx.ASGITransport(simulator.app), base_url=CHANNEL_URL)

@@ -1,7 +1,8 @@
 """A payer's code that we scan (付款码): paid at once, waiting for a PIN, reversed when nobody knows."""
 
 import pytest
-from tests.shop import Cut, Killed, Shop
+from tests.shop import Shop
+from tests.wire import Cut, Killed
 
 from forecourt.payments.types import Answer, Attempt, Outcome, PaymentState
 from forecourt.sales.types import Sale, SaleState

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests import services
 from tests.conftest import START, _sqlite_template
-from tests.shop import PAYER_CODE, Cut, Shop, open_shop
+from tests.shop import PAYER_CODE, Shop, open_shop
+from tests.wire import Cut
 
 from forecourt.core.db import Database
 from forecourt.core.errors import Refusal

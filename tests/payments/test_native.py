@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.shop import PUBLIC_URL, Cut, Killed, Shop
+from tests.shop import PUBLIC_URL, Shop
+from tests.wire import Cut, Killed
 
 from forecourt.payments import queries
 from forecourt.payments.errors import PaymentEndedAlready

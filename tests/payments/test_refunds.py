@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.shop import Cut, Shop
+from tests.shop import Shop
+from tests.wire import Cut
 
 from forecourt.core.errors import Refusal
 from forecourt.ledger.types import Purpose

@@ -29,8 +29,7 @@ CHANNEL_POLL_S = 0.5
 AWAY_PAUSE_S = 1.0
 
 SUBSCRIPTIONS: tuple[tuple[Subscription, Callable[[Database, Delivery], Awaitable[None]]], ...] = (
-    (sales_jobs.ON_DELIVERY_ENDED, sales_jobs.on_delivery_ended),
-    (sales_jobs.ON_PAYMENT, sales_jobs.on_payment),
+    *sales_jobs.SUBSCRIPTIONS,
 )
 
 CLOCK_JOBS = (
