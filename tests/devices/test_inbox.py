@@ -121,12 +121,13 @@ class TestDrain:
         assert door.calls == 1
 
     async def test_two_workers_share_the_work_and_take_nothing_twice(self, database: Database) -> None:
-        await database.transact(service.store_messages, [message(database, mid) for mid in range(200)])
+        sent = [message(database, mid, device_id=mid // 40 + 1) for mid in range(200)]
+        await database.transact(service.store_messages, sent)
         door = Recorder()
         steps = await asyncio.gather(
             *(jobs.drain_inbox(database, door, owner=f"worker-{number}", limit=40) for number in range(5))
         )
-        assert sum(steps) == 200
+        assert sum(steps) + await drain(database, door) == 200
         assert sorted(each.mid for each in door.taken) == list(range(200))
 
     async def test_what_the_door_parks_is_kept_with_its_reason(self, database: Database) -> None:
@@ -186,6 +187,18 @@ class TestDrain:
         assert await drain(database, door) == 0
         clock.advance(61)
         assert await drain(database, door) == 1
+
+    async def test_two_workers_keep_the_order_of_a_device(self, database: Database) -> None:
+        """While one holds messages of a device, the other takes no later ones of it."""
+        await database.transact(service.store_messages, [message(database, mid) for mid in (1, 2, 3, 4)])
+        first = await database.transact(queries.lease_messages, "first", 2)
+        assert len(first) == 2
+        assert await database.transact(queries.lease_messages, "second", 10) == []
+        door = Recorder()
+        await database.transact(jobs._deliver, door, "first", first)
+        second = await database.transact(queries.lease_messages, "second", 10)
+        await database.transact(jobs._deliver, door, "second", second)
+        assert [each.mid for each in door.taken] == [1, 2, 3, 4]
 
     async def test_a_worker_that_was_late_has_no_effect(self, database: Database, clock: ManualClock) -> None:
         await database.transact(service.store_messages, [message(database, 1)])

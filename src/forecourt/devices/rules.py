@@ -26,7 +26,7 @@ COMMAND_TRANSITIONS: dict[tuple[CommandState, CommandEvent], CommandState] = {
 """An answer may overtake the note that the command was sent. What has ended does not change any more."""
 
 INBOX_TRIES_MAX = 5  # Then a message is parked: something in it or about it breaks whoever takes it.
-INBOX_LEASE = timedelta(seconds=60)
+INBOX_LEASE = timedelta(seconds=20)  # A worker that died holds up its devices for so long.
 INBOX_SET_MAX = 500
 INBOX_KEPT = timedelta(days=7)  # Done messages; the evidence itself lives on in deliveries.
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, and_, delete, func, select, true, update
 
 from forecourt.core.actor import OperatorId, Scope, System, operator_of
-from forecourt.core.db import ReadSession, WriteSession, lease
+from forecourt.core.db import ReadSession, WriteSession
 from forecourt.core.db.append import append_many
 from forecourt.core.db.types import to_micros
 from forecourt.devices.models import InboxRow
@@ -93,16 +93,40 @@ async def park_messages_many(session: WriteSession, parked: Sequence[tuple[Inbox
 
 
 async def lease_messages(session: WriteSession, owner: str, limit: int) -> list[int]:
-    """Take new messages, oldest first; gives the ids."""
-    return await lease(
-        session,
-        InboxRow,
-        ready=INBOX.state == InboxState.NEW,
-        order_by=INBOX.id,
-        limit=limit,
-        owner=owner,
-        until=session.now() + INBOX_LEASE,
+    """Take new messages, oldest first, of each device without a hole; gives the ids.
+
+    While one worker holds messages of a device no other takes later ones: a totalizer read before the fill
+    that moved it, or an old price acknowledged after a new one, would be a lie.
+    """
+    now = session.now()
+    free = INBOX.lease_until.is_(None) | (INBOX.lease_until < now)
+    new = INBOX.state == InboxState.NEW
+    chosen = select(INBOX.id, INBOX.device_id).where(new, free).order_by(INBOX.id).limit(limit)
+    if session.dialect != "sqlite":
+        chosen = chosen.with_for_update(skip_locked=True)
+    mine = {row.id: row.device_id for row in await session.all(chosen)}
+    if not mine:
+        return []
+    # One that failed and waits for its next try is nobody's, and holds nothing up.
+    in_line = INBOX.lease_owner.is_not(None) | free
+    devices = sorted(set(mine.values()))
+    waiting = select(INBOX.id, INBOX.device_id).where(
+        new, in_line, INBOX.device_id.in_(devices), INBOX.id <= max(mine)
     )
+    taken: list[int] = []
+    elsewhere: set[int] = set()
+    for row in await session.all(waiting.order_by(INBOX.id)):
+        if row.id not in mine:
+            elsewhere.add(row.device_id)
+        elif row.device_id not in elsewhere:
+            taken.append(row.id)
+    if taken:
+        await session.run(
+            update(InboxRow)
+            .where(INBOX.id.in_(taken))
+            .values(lease_owner=owner, lease_until=now + INBOX_LEASE, tries=INBOX.tries + 1)
+        )
+    return taken
 
 
 async def leased_messages(
