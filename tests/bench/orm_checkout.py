@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.bench.limits.asgi import answer, asked
 from tests.bench.station import open_database
@@ -20,15 +20,26 @@ from forecourt.sales.models import SaleRow
 from forecourt.sales.types import SalePaid, SaleState
 from forecourt_kit.ids import to_public
 
+CONNECTIONS = 16
+PATIENCE_S = 110  # With so many sessions in flight most of them wait for a connection.
+
+
+def _isolation(database: Database) -> dict[str, str]:
+    return {} if database.dialect == "sqlite" else {"isolation_level": "READ COMMITTED"}
+
 
 def app(told: dict[str, Any]) -> ASGIApp:
     database = open_database(told["url"])
+    size = 1 if database.dialect == "sqlite" else CONNECTIONS
+    engine = create_async_engine(
+        database.engine.url, pool_size=size, max_overflow=0, pool_timeout=PATIENCE_S
+    ).execution_options(**_isolation(database))
 
     async def checkout(scope: Scope, receive: Receive, send: Send) -> None:
         request = await asked(scope, receive)
         assert request.token == told["token"]
         ask = Ask(told["operator_id"], "checkout", request.key, idempotency.hash_of({"id": request.sale_id}))
-        async with AsyncSession(database.engine, expire_on_commit=False) as session:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
             payment = await _pay(session, database, ask, request.sale_id, request.member_id)
             await session.commit()
         await answer(send, to_public(payment.id), payment.amount_fen, to_public(request.sale_id))
