@@ -81,7 +81,7 @@ soak: $(PROJECT) ## Fuzzing, kills and power cuts with new seeds for SOAK_MINUTE
 
 .PHONY: soak-once
 soak-once: $(PROJECT) ## One round of the soak; SEED=number repeats a round
-	@$(BIN)/python -m pytest -q --timeout=1800 --hypothesis-profile=soak --hypothesis-seed=$${SEED:-0} $(TESTS)
+	@FORECOURT_SOAK=1 $(BIN)/python -m pytest -q --timeout=1800 --hypothesis-profile=soak --hypothesis-seed=$${SEED:-0} $(TESTS)
 
 ##@ Work on it
 

@@ -3,10 +3,21 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests import services
 from tests.journeys.rig import Backend, Rig, running
+
+TIMEOUT_S = 3_600 if os.environ.get("FORECOURT_SOAK") == "1" else 600  # A world starts within it, too.
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
 
 BACKENDS = [
     pytest.param("embedded"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.journeys.rig import Rig, until
-from tests.journeys.traffic import SEED, patiently
+from tests.journeys.traffic import SEED, on, patiently
 from tests.private_servers import free_port
 
 from forecourt_kit.clock import SystemClock
@@ -19,7 +19,7 @@ from forecourt_protocols.slp.device import DeviceConfig, DeviceSession
 from forecourt_protocols.slp.events import JournalState, Outbound
 from forecourt_protocols.slp.state import DeviceState
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = on("embedded", "postgresql")
 
 JUNK_DATAGRAMS = 3_000
 SILENCE_S = 0.5
@@ -92,7 +92,6 @@ class TestTheChannelsNotifications:
         assert rig.sale(sale["id"])["paid_fen"] == 0
         closed = rig.client.post(f"/payments/{asked['id']}/close")
         assert closed.status_code == 200, closed.text
-        rig.verify()
 
 
 class TestAmounts:

@@ -8,14 +8,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
 from tests.journeys.rig import Rig, until
 from tests.journeys.traffic import patiently, top_up
 from websockets.asyncio.client import connect
-
-pytestmark = pytest.mark.timeout(300)
 
 CODE = "CP-1"
 TAG = "CARD-1"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from tests import services
 from tests.journeys.rig import Backend, Rig, running, until
-from tests.journeys.traffic import SEED, SOAKING, patiently, traffic
+from tests.journeys.traffic import MARKS, SEED, SOAKING, on, patiently, traffic
 from tests.private_servers import PrivateMariaDB, PrivatePostgreSQL, PrivateRabbitMQ, PrivateServer
 
 from forecourt.core import outbox
@@ -20,8 +20,6 @@ from forecourt_kit.clock import SystemClock
 from forecourt_kit.ids import TimeOrderedIds
 from forecourt_kit.random import SystemRandom
 
-pytestmark = pytest.mark.timeout(900)
-
 S = TypeVar("S", bound=PrivateServer)
 
 KILLS_EACH = 12 if SOAKING else 2  # Of every process that may be killed.
@@ -29,6 +27,7 @@ DATABASE_KILLS = 10 if SOAKING else 2
 CODE = "134567890123456789"
 
 
+@on("embedded", "mariadb")
 def test_processes_killed_in_the_middle_of_traffic(rig: Rig) -> None:
     """The station agent, and each process of the centre; now and then while it still starts."""
     victims = ["edge", "centre"] if rig.backend.is_embedded else ["edge", "gateway1", "worker1", "api"]
@@ -46,6 +45,7 @@ def test_processes_killed_in_the_middle_of_traffic(rig: Rig) -> None:
     assert run.attendant.acknowledged
 
 
+@on("embedded")
 class TestTheChannelIsKilled:
     """An order whose answer never came is UNKNOWN, and asked about until the channel says what it was."""
 
@@ -82,10 +82,9 @@ class TestTheChannelIsKilled:
         rig.verify()
 
 
+@pytest.mark.parametrize("rig", [pytest.param("mariadb", marks=MARKS["mariadb"])], indirect=True)
 def test_a_dead_gateway_is_left_for_the_other_over_tcp(rig: Rig) -> None:
     """UDP stays silent, so the station agent comes in by TCP, to the second gateway."""
-    if rig.backend.name != "mariadb":
-        return  # One process has one gateway; and the way is the same on every database.
     rig.kill("gateway1")
     rig.kill("edge")
     with traffic(rig, "fallback"):

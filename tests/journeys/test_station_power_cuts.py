@@ -2,11 +2,11 @@
 
 import pytest
 from tests.journeys.rig import GUNS, Rig
-from tests.journeys.traffic import Reckoning, busy, guns, patiently, top_up
+from tests.journeys.traffic import Reckoning, busy, guns, on, patiently, top_up
 
 from forecourt_edge.crash import CRASH_VARIABLE, EXIT_CODE
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = on("embedded")
 
 GUN = 2  # Waits for the centre's word.
 PRESET_FEN = 50_00

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
+import pytest
 from tests.journeys.rig import Rig
 
 FREE_GUNS = (1, 3, 4, 5)  # Released by the station itself: they sell with and without a centre.
@@ -19,6 +20,21 @@ RETRY_S = 0.25
 TOP_UP_FEN = 1_000_00
 SEED = int(os.environ.get("SEED", "20261122"))
 SOAKING = os.environ.get("FORECOURT_SOAK") == "1"
+
+
+MARKS = {
+    "embedded": [],
+    "mariadb": [pytest.mark.mariadb, pytest.mark.amqp, pytest.mark.redis],
+    "postgresql": [pytest.mark.postgresql, pytest.mark.amqp, pytest.mark.redis],
+}
+
+
+def on(*backends: str) -> pytest.MarkDecorator:
+    """Where a journey tells most for its time; a soak runs it everywhere."""
+    names = tuple(MARKS) if SOAKING else backends
+    return pytest.mark.parametrize(
+        "rig", [pytest.param(name, marks=MARKS[name]) for name in names], indirect=True
+    )
 
 
 def patiently(look: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
