@@ -30,7 +30,7 @@ class ByMany:
     under each column's name.
     """
 
-    def __init__(self, statement: Select[Any], *columns: Any) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]], *columns: Any) -> None:
         listed = arrays = statement
         for column in columns:
             listed = listed.where(column.in_(bindparam(column.key, expanding=True)))
@@ -38,5 +38,5 @@ class ByMany:
         self._listed = listed
         self._arrays = arrays
 
-    def on(self, session: ReadSession) -> Select[Any]:
+    def on(self, session: ReadSession) -> Select[*tuple[Any, ...]]:
         return self._arrays if session.dialect == "postgresql" else self._listed
