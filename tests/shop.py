@@ -407,6 +407,15 @@ class Shop:
         assert await self.violations() == []
         assert await self.balance_fen(Purpose.CHANNEL_RECEIVABLE) == await self.channel_fen()
         assert await self.balance_fen(Purpose.SUSPENSE_OVER) == 0
+        assert await self.balance_fen(Purpose.RECEIPTS_UNALLOCATED) == await self.standing_fen()
+
+    async def standing_fen(self) -> int:
+        """What was paid before flow and may still flow; nothing else may lie about."""
+        nozzles = [each.id for each in self.world.nozzles.values()]
+        async with self.database.read() as session:
+            standing = await sales.live_authorisations_many(session, nozzles)
+        paid = [await self.payment(each) for each in standing.values() if each.payment_id]
+        return sum(each.free_fen for each in paid)
 
 
 async def _number(session: WriteSession) -> outbox.Numbered:

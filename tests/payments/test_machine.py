@@ -14,11 +14,12 @@ from tests import services
 from tests.conftest import START, _sqlite_template
 from tests.shop import PAYER_CODE, Shop, open_shop
 from tests.wire import Cut
+from tests.world import OPERATOR
 
 from forecourt.core.db import Database
 from forecourt.core.errors import Refusal
 from forecourt.payments import queries as payments
-from forecourt.payments.types import PAID_STATES, Attempt, PaymentState, Waits
+from forecourt.payments.types import PAID_STATES, Answer, Attempt, PaymentState, Waits
 from forecourt.sales import queries as sales
 from forecourt.sales import service
 from forecourt.sales.types import Authorisation, AuthorisationState, Sale, SaleFilter
@@ -45,6 +46,7 @@ class Money(RuleBasedStateMachine):
         self.attempts: list[Attempt] = []
         self.seen: dict[int, PaymentState] = {}
         self.standing: list[Authorisation] = []
+        self.slow: list[tuple[Attempt, Answer]] = []
         self.codes = 0
         self.shop = self.run(self.open())
         self.sales: list[Sale] = [self.run(self.shop.world.fill("95", 10_0000)) for _ in range(2)]
@@ -141,6 +143,35 @@ class Money(RuleBasedStateMachine):
         notices = list(self.shop.simulator.book.notices.values())
         told = self.run(self.shop.do("notices/send", id=notices[pick % len(notices)].id))
         assert told["status"] == 200
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=PICK)
+    def pay_and_tell(self, pick: int) -> None:
+        order = {"out_trade_no": self.some(pick).out_trade_no}
+        if self.run(self.shop.control.post("/_control/pay", json=order)).status_code == 200:
+            self.run(self.shop.notify_all())  # Code payments are not notified of.
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=PICK)
+    def an_answer_is_slow(self, pick: int) -> None:
+        attempt = self.some(pick)
+        channel = self.shop.desk.channel(OPERATOR, attempt.provider)
+        self.slow.append((attempt, self.run(channel.query(attempt.out_trade_no))))
+
+    @precondition(lambda self: self.slow)
+    @rule(pick=PICK)
+    def a_slow_answer_arrives(self, pick: int) -> None:
+        attempt, answer = self.slow.pop(pick % len(self.slow))
+        self.run(self.shop.apply(attempt, answer))
+
+    @precondition(lambda self: self.shop.simulator.book.orders)
+    @rule(pick=PICK)
+    def a_wrong_amount_is_told(self, pick: int) -> None:
+        numbers = [each.out_trade_no for each in self.shop.simulator.book.orders.values()]
+        number = numbers[pick % len(numbers)]
+        self.run(
+            self.shop.control.post("/_control/forge", json={"out_trade_no": number, "how": "wrong_amount"})
+        )
 
     @rule(operation=OPERATIONS, cut=st.sampled_from([Cut.LOST, Cut.ANSWER_LOST]))
     def cut_the_wire(self, operation: str, cut: Cut) -> None:
