@@ -617,7 +617,7 @@ def upgrade() -> None:
         sa.Column("memo", types.Json(), nullable=False),
         sa.Column("seal_sequence", types.Big(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('topup', 'wallet_spent', 'wallet_refunded', 'cash_taken', 'cash_refunded', 'channel_received', 'receipt_allocated', 'receipt_suspended', 'refund_opened', 'refund_confirmed', 'refund_returned', 'reversal')",
+            "kind IN ('topup', 'wallet_spent', 'wallet_refunded', 'cash_taken', 'cash_refunded', 'channel_received', 'receipt_allocated', 'receipt_suspended', 'refund_opened', 'refund_confirmed')",
             name=op.f("ck_ledger_transfer_kind"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transfer")),
