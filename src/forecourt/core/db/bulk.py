@@ -41,7 +41,11 @@ _ARRAYS: dict[type[Any], str] = {
 async def insert_rows(session: Driver, model: type[Model], rows: Sequence[Row]) -> None:
     """Insert rows of one shape; one that breaks a constraint fails them all."""
     names = tuple(rows[0])
-    await _run(session, _insert(session.dialect, model, names), stored(model, names, rows))
+    if session.dialect == "postgresql":
+        fixed, values = _columns(model, names, rows)
+        await session.driver(_insert_arrays(model, names, fixed), values)
+    else:
+        await session.driver(_insert(session.dialect, model, names), stored(model, names, rows))
 
 
 async def insert_missing(
@@ -49,31 +53,31 @@ async def insert_missing(
 ) -> list[Stored] | None:
     """Insert rows whose `key` is new. PostgreSQL says at once which were; elsewhere None: read the claim."""
     names = tuple(rows[0])
-    statement = _insert(session.dialect, model, names) + _otherwise_nothing(session.dialect, tuple(key))
-    told = await _run(session, statement, stored(model, names, rows))
-    return told.all() if session.dialect == "postgresql" else None
+    otherwise = _otherwise_nothing(session.dialect, tuple(key))
+    if session.dialect == "postgresql":
+        fixed, values = _columns(model, names, rows)
+        told = await session.driver(_insert_arrays(model, names, fixed) + otherwise, values)
+        return told.all()  # type: ignore[no-any-return]
+    await session.driver(_insert(session.dialect, model, names) + otherwise, stored(model, names, rows))
+    return None
 
 
 async def set_rows(session: Driver, model: type[Model], rows: Sequence[Row], key: str) -> None:
     """Set the other columns of the rows whose `key` is in `rows`; each has the same columns."""
     names = (key, *(name for name in rows[0] if name != key))
+    if session.dialect == "postgresql":
+        fixed, arrays = _columns(model, names, rows)
+        await session.driver(_set_arrays(model, names, fixed), arrays)
+        return
     values = stored(model, names, rows)
-    if session.dialect != "mysql":
-        if session.dialect == "sqlite":
-            values = [(*row[1:], row[0]) for row in values]
-        await _run(session, _set(session.dialect, model, names), values)
+    if session.dialect == "sqlite":
+        await session.driver(_set(model, names), [(*row[1:], row[0]) for row in values])
         return
     columns = list(zip(*values, strict=True))
     given: list[Any] = []
     for column in columns[1:]:
         given += [value for pair in zip(columns[0], column, strict=True) for value in pair]
     await session.driver(_set_cases(model, names, len(rows)), (*given, *columns[0]))
-
-
-async def _run(session: Driver, statement: str, rows: list[Stored]) -> Any:
-    if session.dialect == "postgresql":
-        return await session.driver(statement, tuple(map(list, zip(*rows, strict=True))))
-    return await session.driver(statement, rows)
 
 
 def stored(model: type[Model], names: tuple[str, ...], rows: Sequence[Row]) -> list[Stored]:
@@ -87,6 +91,22 @@ def stored(model: type[Model], names: tuple[str, ...], rows: Sequence[Row]) -> l
             if row[at] is not None:
                 row[at] = convert(row[at])
     return list(map(tuple, values))
+
+
+def _columns(
+    model: type[Model], names: tuple[str, ...], rows: Sequence[Row]
+) -> tuple[tuple[bool, ...], tuple[Any, ...]]:
+    """A column's values as one array; or, where all rows have the same one, that: most columns of a set."""
+    columns: list[Any] = [[row[name] for row in rows] for name in names]
+    fixed = tuple(at > 0 and column.count(column[0]) == len(column) for at, column in enumerate(columns))
+    converters = dict(_converters(model, names))
+    for at, column in enumerate(columns):
+        convert = converters.get(at)
+        some = column[:1] if fixed[at] else column
+        if convert is not None:
+            some = [None if value is None else convert(value) for value in some]
+        columns[at] = some[0] if fixed[at] else some
+    return fixed, tuple(columns)
 
 
 @lru_cache(maxsize=512)
@@ -123,17 +143,42 @@ def _quote(dialect: Dialect) -> Callable[[str], str]:
     return lambda name: f"{mark}{name}{mark}"
 
 
-def _arrays(model: type[Model], names: tuple[str, ...]) -> str:
-    kinds = [_ARRAYS[type(model.__table__.c[name].type)] for name in names]
-    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 1))
+@lru_cache(maxsize=512)
+def _given(model: type[Model], names: tuple[str, ...], fixed: tuple[bool, ...]) -> tuple[list[str], str]:
+    """Each column's expression, and the source of those that are arrays. The first always is one."""
+    values, arrays, aliases = [], [], []
+    for number, (name, same) in enumerate(zip(names, fixed, strict=True), 1):
+        kind = _ARRAYS[type(model.__table__.c[name].type)]
+        if same:
+            values.append(f"${number}::{kind}")
+        else:
+            values.append(f"given.c{number}")
+            arrays.append(f"${number}::{kind}[]")
+            aliases.append(f"c{number}")
+    return values, f"unnest({', '.join(arrays)}) AS given({', '.join(aliases)})"
+
+
+@lru_cache(maxsize=512)
+def _insert_arrays(model: type[Model], names: tuple[str, ...], fixed: tuple[bool, ...]) -> str:
+    quote = _quote("postgresql")
+    values, source = _given(model, names, fixed)
+    into = f"INSERT INTO {quote(model.__tablename__)} ({', '.join(map(quote, names))})"
+    return f"{into} SELECT {', '.join(values)} FROM {source}"  # noqa: S608 - names are the tables' own
+
+
+@lru_cache(maxsize=512)
+def _set_arrays(model: type[Model], names: tuple[str, ...], fixed: tuple[bool, ...]) -> str:
+    quote = _quote("postgresql")
+    table = quote(model.__tablename__)
+    (key, *values), source = _given(model, names, fixed)
+    pairs = ", ".join(f"{quote(name)} = {value}" for name, value in zip(names[1:], values, strict=True))
+    return f"UPDATE {table} SET {pairs} FROM {source} WHERE {table}.{quote(names[0])} = {key}"  # noqa: S608
 
 
 @lru_cache(maxsize=512)
 def _insert(dialect: Dialect, model: type[Model], names: tuple[str, ...]) -> str:
     quote = _quote(dialect)
     into = f"INSERT INTO {quote(model.__tablename__)} ({', '.join(map(quote, names))})"
-    if dialect == "postgresql":  # Names come from table declarations, never from outside.
-        return f"{into} SELECT * FROM unnest({_arrays(model, names)})"  # noqa: S608
     # MariaDB's driver sends many rows in one statement only where VALUES holds nothing but placeholders.
     mark = "%s" if dialect == "mysql" else "?"
     return f"{into} VALUES ({','.join([mark] * len(names))})"
@@ -150,15 +195,10 @@ def _otherwise_nothing(dialect: Dialect, key: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=512)
-def _set(dialect: Dialect, model: type[Model], names: tuple[str, ...]) -> str:
-    quote = _quote(dialect)
-    table, quoted = quote(model.__tablename__), list(map(quote, names))
-    if dialect == "sqlite":
-        values = ", ".join(f"{name} = ?" for name in quoted[1:])
-        return f"UPDATE {table} SET {values} WHERE {quoted[0]} = ?"  # noqa: S608
-    values = ", ".join(f"{name} = given.{name}" for name in quoted[1:])
-    given = f"unnest({_arrays(model, names)}) AS given({', '.join(quoted)})"
-    return f"UPDATE {table} SET {values} FROM {given} WHERE {table}.{quoted[0]} = given.{quoted[0]}"  # noqa: S608
+def _set(model: type[Model], names: tuple[str, ...]) -> str:
+    key, *quoted = map(_quote("sqlite"), names)
+    values = ", ".join(f"{name} = ?" for name in quoted)
+    return f'UPDATE "{model.__tablename__}" SET {values} WHERE {key} = ?'  # noqa: S608
 
 
 @lru_cache(maxsize=1024)
