@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -44,6 +45,7 @@ def main() -> int:
     logging.getLogger("asyncmy").setLevel(logging.ERROR)  # It repeats what MariaDB remarks on the schema.
     if unknown := set(args.names) - set(CASES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Servers of this run end with it.
     return asyncio.run(_measure(args.names or list(CASES), args.engine or ENGINES, as_json=args.json))
 
 
