@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def test_a_dead_gateway_is_left_for_the_other_over_tcp(rig: Rig) -> None:
         rig.start("edge")
         time.sleep(3)
     rig.start("gateway1")
+    patiently(lambda: _listens(rig.ports["devices1"]), "the gateway is back")
     rig.kill("edge")
     rig.start("edge")
 
@@ -172,6 +174,11 @@ def _served(server: S) -> Iterator[S]:
         yield server
     finally:
         asyncio.run(server.stop())
+
+
+def _listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port), 1).close()
+    return True
 
 
 class _Asking:
