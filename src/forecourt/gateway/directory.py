@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from forecourt.devices.types import DeviceInfo, DeviceState, KeyRing
 from forecourt.gateway.limits import GatewayLimits
 from forecourt_kit.clock import Clock
+from forecourt_kit.limits import ID_MAX
 from forecourt_protocols.slp.timing import TokenBucket
 
 FindKeyRing = Callable[[int], Awaitable[KeyRing | None]]
@@ -96,6 +97,8 @@ class DeviceDirectory:
             self.found(device_id)
 
     def _want(self, device_id: int, now_s: float) -> None:
+        if device_id > ID_MAX:  # Nobody was ever given it, and no store could even be asked.
+            return
         if device_id in self._wanted or self._unknown_until_s.get(device_id, 0.0) > now_s:
             return
         if len(self._wanted) < self._limits.lookups_max and self._rate.take(now_s):
