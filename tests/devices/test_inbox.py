@@ -181,7 +181,7 @@ class TestDrain:
         self, database: Database, clock: ManualClock
     ) -> None:
         await database.transact(service.store_messages, [message(database, 1)])
-        held = await database.transact(queries.lease_messages, "dead", 10)
+        held = await database.transact(queries.lease_messages_many, "dead", 10)
         assert len(held) == 1
         door = Recorder()
         assert await drain(database, door) == 0
@@ -191,18 +191,18 @@ class TestDrain:
     async def test_two_workers_keep_the_order_of_a_device(self, database: Database) -> None:
         """While one holds messages of a device, the other takes no later ones of it."""
         await database.transact(service.store_messages, [message(database, mid) for mid in (1, 2, 3, 4)])
-        first = await database.transact(queries.lease_messages, "first", 2)
+        first = await database.transact(queries.lease_messages_many, "first", 2)
         assert len(first) == 2
-        assert await database.transact(queries.lease_messages, "second", 10) == []
+        assert await database.transact(queries.lease_messages_many, "second", 10) == []
         door = Recorder()
         await database.transact(jobs._deliver, door, "first", first)
-        second = await database.transact(queries.lease_messages, "second", 10)
+        second = await database.transact(queries.lease_messages_many, "second", 10)
         await database.transact(jobs._deliver, door, "second", second)
         assert [each.mid for each in door.taken] == [1, 2, 3, 4]
 
     async def test_a_worker_that_was_late_has_no_effect(self, database: Database, clock: ManualClock) -> None:
         await database.transact(service.store_messages, [message(database, 1)])
-        held = await database.transact(queries.lease_messages, "late", 10)
+        held = await database.transact(queries.lease_messages_many, "late", 10)
         clock.advance(61)
         await drain(database, Recorder())
         late = Recorder()

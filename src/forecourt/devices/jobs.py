@@ -21,7 +21,7 @@ async def drain_inbox(
     A list that fails is tried message by message; a message that fails five times is parked with its reason
     and holds up nobody. Gives how many messages were leased: 0 means that the inbox is empty.
     """
-    ids = await db.transact(queries.lease_messages, owner, limit)
+    ids = await db.transact(queries.lease_messages_many, owner, limit)
     if not ids:
         return 0
     try:

@@ -92,7 +92,7 @@ async def park_messages_many(session: WriteSession, parked: Sequence[tuple[Inbox
 # --------------------------------------------------------------------------------------------- draining
 
 
-async def lease_messages(session: WriteSession, owner: str, limit: int) -> list[int]:
+async def lease_messages_many(session: WriteSession, owner: str, limit: int) -> list[int]:
     """Take new messages, oldest first, of each device without a hole; gives the ids.
 
     While one worker holds messages of a device no other takes later ones: a totalizer read before the fill
